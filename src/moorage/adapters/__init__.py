@@ -1,0 +1,1 @@
+"""The seams fulfilled, one folder a technology."""

@@ -1,0 +1,48 @@
+"""What can go wrong, by what the caller can do about it. Only Unavailable is ever retried."""
+
+
+class MoorageError(Exception):
+    """One of the five reactions; `kind` is the API's word for it where the API has one (NeutronError.type)."""
+
+    def __init__(self, message: str, *, kind: str = "") -> None:
+        super().__init__(message)
+        self.message = message
+        self.kind = kind
+
+
+class Invalid(MoorageError):
+    """The request cannot be carried out as it is: fix it."""
+
+
+class Forbidden(Invalid):
+    """The request is sound, this caller may not make it."""
+
+
+class NotFound(MoorageError):
+    """There is no such thing, or none that the caller may see."""
+
+
+class Conflict(MoorageError):
+    """Not in this state: read again, then decide."""
+
+
+class Stale(Conflict):
+    """The thing has changed since it was read (If-Match): read it again."""
+
+
+class Exhausted(MoorageError):
+    """None left: addresses, hosts, quota."""
+
+
+class Unavailable(MoorageError):
+    """It did not answer, or not now. The one error that is retried."""
+
+
+class VirtualInterfaceCreateException(Exception):  # Nova's name, which operators search for
+    """Ports that were not ready in time, each with the last hop it reached. Final: never retried."""
+
+    def __init__(self, silent: dict[str, str], timeout: float) -> None:
+        ports = ", ".join(f"port {port} got as far as '{hop}'" for port, hop in sorted(silent.items()))
+        super().__init__(f"Failed to allocate the network(s): {ports} within {timeout:g} s")
+        self.silent = silent
+        self.timeout = timeout  # seconds

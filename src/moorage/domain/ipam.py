@@ -1,0 +1,101 @@
+"""Which address a port gets: ranges, gateways, overlaps. IPv4."""
+
+from collections.abc import Iterable, Sequence, Set
+from ipaddress import AddressValueError, IPv4Address, IPv4Network, NetmaskValueError
+
+from moorage.domain.errors import Conflict, Exhausted, Invalid
+from moorage.domain.network import Pool, Subnet
+
+
+def parse_cidr(text: str) -> IPv4Network:
+    """The network that `text` names, host bits cleared ("10.0.0.5/24" is 10.0.0.0/24). Raises Invalid."""
+    try:
+        return IPv4Network(text, strict=False)
+    except (AddressValueError, NetmaskValueError, ValueError):
+        raise Invalid(f"Invalid input for cidr. Reason: '{text}' is not a valid IPv4 subnet.") from None
+
+
+def parse_address(text: str) -> IPv4Address:
+    """The address that `text` names. Raises Invalid."""
+    try:
+        return IPv4Address(text)
+    except AddressValueError:
+        raise Invalid(f"'{text}' is not a valid IPv4 address.", kind="InvalidInput") from None
+
+
+def default_gateway(network: IPv4Network) -> IPv4Address:
+    """The first host address, as Neutron chooses. Raises Invalid for a /32, which has no room for one."""
+    if network.prefixlen == 32:
+        raise Invalid(f"{network} has no room for a gateway: give gateway_ip null, or a larger cidr.")
+    return network[1] if network.prefixlen < 31 else network[0]
+
+
+def default_pools(network: IPv4Network, gateway: IPv4Address | None) -> tuple[Pool, ...]:
+    """All host addresses but the gateway, as one pool or two."""
+    first, last = int(network[0]), int(network[-1])
+    if network.prefixlen < 31:
+        first, last = first + 1, last - 1
+    ranges = [(first, last)]
+    if gateway is not None and first <= int(gateway) <= last:
+        ranges = [(first, int(gateway) - 1), (int(gateway) + 1, last)]
+    return tuple(Pool(str(IPv4Address(low)), str(IPv4Address(high))) for low, high in ranges if low <= high)
+
+
+def check_pools(network: IPv4Network, gateway: IPv4Address | None, pools: Sequence[Pool]) -> None:
+    """Raises Invalid for a pool outside the cidr or upside down, Conflict for overlaps and a pool over the gateway."""
+    spans = []
+    for pool in pools:
+        start, end = parse_address(pool.start), parse_address(pool.end)
+        if start > end:
+            raise Invalid(f"The allocation pool {pool.start}-{pool.end} is not valid.", kind="InvalidAllocationPool")
+        if start not in network or end not in network:
+            raise Invalid(
+                f"The allocation pool {pool.start}-{pool.end} spans beyond the subnet cidr {network}.",
+                kind="OutOfBoundsAllocationPool",
+            )
+        if gateway is not None and start <= gateway <= end:
+            raise Conflict(
+                f"Gateway ip {gateway} conflicts with allocation pool {pool.start}-{pool.end}.",
+                kind="GatewayConflictWithAllocationPools",
+            )
+        spans.append((start, end))
+    spans.sort()
+    for (_, end), (start, _) in zip(spans, spans[1:], strict=False):
+        if start <= end:
+            raise Conflict(f"Allocation pools overlap at {start}.", kind="OverlappingAllocationPools")
+
+
+def check_no_overlap(network: IPv4Network, others: Iterable[Subnet]) -> None:
+    """Raises Invalid when `network` overlaps one of the network's other subnets."""
+    for other in others:
+        if network.overlaps(IPv4Network(other.cidr)):
+            raise Invalid(
+                f"Invalid input for operation: Requested subnet with cidr: {network} for network: {other.network_id} "
+                f"overlaps with another subnet.",
+                kind="InvalidInput",
+            )
+
+
+def allocate(subnet: Subnet, taken: Set[IPv4Address]) -> IPv4Address:
+    """The lowest address of the subnet's pools that is not in `taken`.
+
+    `taken` may hold addresses of other subnets. Raises Exhausted when none is left. O(size of the pools) at worst.
+    """
+    for pool in subnet.allocation_pools:
+        for number in range(int(IPv4Address(pool.start)), int(IPv4Address(pool.end)) + 1):
+            address = IPv4Address(number)
+            if address not in taken:
+                return address
+    raise Exhausted(
+        f"No more IP addresses available on network {subnet.network_id}.", kind="IpAddressGenerationFailure"
+    )
+
+
+def check_usable(subnet: Subnet, address: IPv4Address) -> None:
+    """Raises Invalid unless a port of `subnet` may have `address` (the network's and broadcast address may not)."""
+    network = IPv4Network(subnet.cidr)
+    is_edge = network.prefixlen < 31 and address in (network.network_address, network.broadcast_address)
+    if address not in network or is_edge:
+        raise Invalid(
+            f"IP address {address} is not a valid IP for the specified subnet.", kind="InvalidIpForSubnet"
+        )

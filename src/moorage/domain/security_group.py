@@ -1,0 +1,112 @@
+"""Security groups and their rules, as objects (what they mean on the wire is the agent's firewall)."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from ipaddress import ip_network
+
+from moorage.domain.errors import Invalid
+from moorage.domain.ids import ProjectId
+
+DEFAULT = "default"
+ICMP = frozenset({"icmp", "1", "icmpv6", "ipv6-icmp", "58"})
+WITH_PORTS = frozenset({"tcp", "6", "udp", "17", "sctp", "132", "dccp", "33", "udplite", "136"})
+NAMED = (ICMP | WITH_PORTS | {"ah", "egp", "esp", "gre", "igmp", "ipip", "ospf", "pgm", "rsvp", "vrrp", "any"}) | {
+    "ipv6-encap", "ipv6-frag", "ipv6-nonxt", "ipv6-opts", "ipv6-route",
+}
+
+
+@dataclass(frozen=True)
+class SecurityGroupRule:
+    """`protocol` as given, numbers as text; for ICMP the two port fields are type and code."""
+
+    id: str
+    group_id: str
+    project_id: ProjectId
+    direction: str  # ingress, egress
+    ethertype: str  # IPv4, IPv6
+    created_at: datetime
+    protocol: str | None = None
+    port_range_min: int | None = None
+    port_range_max: int | None = None
+    remote_ip_prefix: str | None = None
+    remote_group_id: str | None = None
+    description: str = ""
+    revision_number: int = 0
+
+
+@dataclass(frozen=True)
+class SecurityGroup:
+    id: str
+    project_id: ProjectId
+    name: str
+    created_at: datetime
+    updated_at: datetime
+    description: str = ""
+    stateful: bool = True
+    rules: tuple[SecurityGroupRule, ...] = ()
+    tags: tuple[str, ...] = ()
+    revision_number: int = 1
+
+
+def check_rule(rule: SecurityGroupRule) -> None:
+    """Raises Invalid for a rule that means nothing; the messages are those that clients know."""
+    if rule.direction not in ("ingress", "egress"):
+        raise Invalid(f"Invalid input for direction. Reason: '{rule.direction}' is not in ['ingress', 'egress'].")
+    if rule.ethertype not in ("IPv4", "IPv6"):
+        raise Invalid(f"'{rule.ethertype}' is not an ethertype: use IPv4 or IPv6.")
+    if rule.remote_ip_prefix is not None and rule.remote_group_id is not None:
+        raise Invalid("Only remote_ip_prefix or remote_group_id may be provided.", kind="SecurityGroupRemoteGroupAndRemoteIpPrefix")
+    _check_protocol(rule)
+    _check_prefix(rule)
+    _check_ports(rule)
+
+
+def _check_protocol(rule: SecurityGroupRule) -> None:
+    protocol = rule.protocol
+    if protocol is None or protocol.lower() in NAMED:
+        return
+    if not (protocol.isdecimal() and int(protocol) <= 255):
+        raise Invalid(
+            f"Security group rule protocol {protocol} not supported. Only protocol values {sorted(NAMED)} and integer "
+            f"representations [0 to 255] are supported.",
+            kind="SecurityGroupRuleInvalidProtocol",
+        )
+
+
+def _check_prefix(rule: SecurityGroupRule) -> None:
+    if rule.remote_ip_prefix is None:
+        return
+    try:
+        prefix = ip_network(rule.remote_ip_prefix, strict=False)
+    except ValueError:
+        raise Invalid(f"Invalid CIDR {rule.remote_ip_prefix} given as IP prefix.") from None
+    if f"IPv{prefix.version}" != rule.ethertype:
+        raise Invalid(
+            f"Conflicting value ethertype {rule.ethertype} for CIDR {rule.remote_ip_prefix}",
+            kind="SecurityGroupRuleParameterConflict",
+        )
+
+
+def _check_ports(rule: SecurityGroupRule) -> None:
+    low, high = rule.port_range_min, rule.port_range_max
+    if low is None and high is None:
+        return
+    protocol = (rule.protocol or "").lower()
+    if protocol in ICMP:
+        for name, value in (("type", low), ("code", high)):
+            if value is not None and not 0 <= value <= 255:
+                raise Invalid(f"Invalid value for ICMP {name} (port-range-{'min' if name == 'type' else 'max'}) {value}. "
+                              f"It must be 0 to 255.", kind="SecurityGroupInvalidIcmpValue")
+        if low is None:
+            raise Invalid(
+                f"ICMP code (port-range-max) {high} is provided but ICMP type (port-range-min) is missing.",
+                kind="SecurityGroupMissingIcmpType",
+            )
+        return
+    if protocol not in WITH_PORTS:
+        raise Invalid("Must also specify protocol if port range is given.", kind="SecurityGroupProtocolRequiredWithPorts")
+    for value in (low, high):
+        if value is not None and not 0 <= value <= 65535:
+            raise Invalid(f"Invalid value for port {value}. It must be 0 to 65535.", kind="SecurityGroupInvalidPortValue")
+    if low is None or high is None or low > high:
+        raise Invalid("For TCP/UDP protocols, port_range_min must be <= port_range_max", kind="SecurityGroupInvalidPortRange")

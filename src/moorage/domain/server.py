@@ -1,0 +1,271 @@
+"""A server and its life, as Nova tells it: vm_state, task_state, power_state, status."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from enum import IntEnum, StrEnum
+from typing import Any
+
+from moorage.domain.errors import Conflict
+from moorage.domain.ids import FlavorId, Generation, HostName, ImageId, NetworkId, PortId, ProjectId, ServerId, UserId
+
+
+class VmState(StrEnum):
+    BUILDING = "building"
+    ACTIVE = "active"
+    STOPPED = "stopped"
+    ERROR = "error"
+    DELETED = "deleted"
+
+
+class TaskState(StrEnum):
+    SCHEDULING = "scheduling"
+    NETWORKING = "networking"
+    SPAWNING = "spawning"
+    POWERING_OFF = "powering-off"
+    POWERING_ON = "powering-on"
+    REBOOTING = "rebooting"
+    REBOOTING_HARD = "rebooting_hard"
+    DELETING = "deleting"
+
+
+class PowerState(IntEnum):
+    NOSTATE = 0
+    RUNNING = 1
+    PAUSED = 3
+    SHUTDOWN = 4
+    CRASHED = 6
+    SUSPENDED = 7
+
+
+class ServerEvent(StrEnum):
+    """What can happen to a server: an action that is accepted, or a job on its host that ends."""
+
+    STOP = "os-stop"
+    START = "os-start"
+    REBOOT_SOFT = "reboot soft"
+    REBOOT_HARD = "reboot"
+    DELETE = "delete"
+    BOOTED = "booted"
+    STOPPED = "stopped"
+    REBOOTED = "rebooted"
+    FAILED = "failed"
+    DELETED = "deleted"
+    GUEST_ENDED = "guest ended"
+
+
+@dataclass(frozen=True)
+class Life:
+    """The part of a server's row that a life cycle moves."""
+
+    vm: VmState
+    task: TaskState | None
+    power: PowerState
+
+
+_V, _T, _P, _E = VmState, TaskState, PowerState, ServerEvent
+_ANY_TASK = (None, *TaskState)
+
+# (vm_state, task_state, event) -> the life after it. What the table leaves out is a Conflict.
+NEXT: Mapping[tuple[VmState, TaskState | None, ServerEvent], Life] = {
+    # actions, as they are accepted
+    (_V.ACTIVE, None, _E.STOP): Life(_V.ACTIVE, _T.POWERING_OFF, _P.RUNNING),
+    (_V.ERROR, None, _E.STOP): Life(_V.ERROR, _T.POWERING_OFF, _P.NOSTATE),
+    (_V.STOPPED, None, _E.START): Life(_V.STOPPED, _T.POWERING_ON, _P.SHUTDOWN),
+    (_V.ACTIVE, None, _E.REBOOT_SOFT): Life(_V.ACTIVE, _T.REBOOTING, _P.RUNNING),
+    **{
+        (vm, task, _E.REBOOT_HARD): Life(vm, _T.REBOOTING_HARD, power)
+        for vm, power in ((_V.ACTIVE, _P.RUNNING), (_V.STOPPED, _P.SHUTDOWN), (_V.ERROR, _P.NOSTATE))
+        for task in (None, _T.REBOOTING, _T.REBOOTING_HARD)
+    },
+    **{
+        (vm, task, _E.DELETE): Life(vm, _T.DELETING, _P.NOSTATE)
+        for vm in VmState
+        if vm is not _V.DELETED
+        for task in _ANY_TASK
+    },
+    # what the host says when a job has ended
+    **{
+        (_V.BUILDING, task, _E.BOOTED): Life(_V.ACTIVE, None, _P.RUNNING)
+        for task in (None, _T.SCHEDULING, _T.NETWORKING, _T.SPAWNING)
+    },
+    **{(vm, _T.POWERING_ON, _E.BOOTED): Life(_V.ACTIVE, None, _P.RUNNING) for vm in (_V.STOPPED, _V.ERROR)},
+    **{
+        (vm, _T.REBOOTING_HARD, _E.BOOTED): Life(_V.ACTIVE, None, _P.RUNNING)
+        for vm in (_V.ACTIVE, _V.STOPPED, _V.ERROR)
+    },
+    (_V.ACTIVE, None, _E.BOOTED): Life(_V.ACTIVE, None, _P.RUNNING),  # told twice: the first reply was lost
+    **{(vm, _T.POWERING_OFF, _E.STOPPED): Life(_V.STOPPED, None, _P.SHUTDOWN) for vm in (_V.ACTIVE, _V.ERROR)},
+    (_V.STOPPED, None, _E.STOPPED): Life(_V.STOPPED, None, _P.SHUTDOWN),  # told twice
+    (_V.ACTIVE, _T.REBOOTING, _E.REBOOTED): Life(_V.ACTIVE, None, _P.RUNNING),
+    (_V.ACTIVE, None, _E.REBOOTED): Life(_V.ACTIVE, None, _P.RUNNING),  # told twice
+    (_V.ACTIVE, None, _E.GUEST_ENDED): Life(_V.STOPPED, None, _P.SHUTDOWN),
+    **{
+        (vm, task, _E.FAILED): Life(_V.ERROR, None, _P.NOSTATE)
+        for vm in (_V.BUILDING, _V.ACTIVE, _V.STOPPED, _V.ERROR)
+        for task in _ANY_TASK
+        if task is not _T.DELETING
+    },
+    **{(vm, _T.DELETING, _E.DELETED): Life(_V.DELETED, None, _P.NOSTATE) for vm in VmState},
+}
+
+
+@dataclass(frozen=True)
+class Fault:
+    """Why a server is in ERROR. `details` names hosts and agents, and is for admins only."""
+
+    code: int
+    message: str
+    created: datetime
+    details: str = ""
+
+
+@dataclass(frozen=True)
+class Flavor:
+    """A size. It is copied into each server, so that a deleted flavor changes no server."""
+
+    id: FlavorId
+    name: str
+    vcpus: int
+    ram: int  # MiB
+    disk: int  # GiB
+    ephemeral: int = 0  # GiB
+    swap: int = 0  # MiB
+    rxtx_factor: float = 1.0
+    is_public: bool = True
+    description: str | None = None
+    extra_specs: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class RequestedNic:
+    """What the caller asked for: a new port on `network` (maybe with this address), or the existing `port`."""
+
+    network: NetworkId | None = None
+    port: PortId | None = None
+    fixed_ip: str | None = None
+
+
+@dataclass(frozen=True)
+class NicInfo:
+    """A NIC as compute knows it (a copy of the network's truth, refreshed by its events)."""
+
+    port: PortId
+    network: NetworkId
+    network_name: str
+    mac_address: str
+    addresses: tuple[str, ...]
+    is_ours: bool  # made by compute: deleted with the server; else only unbound
+
+
+@dataclass(frozen=True)
+class Server:
+    """A row of compute's servers.
+
+    `attempt` counts the times that a host was asked to bring the server up; `generation` is that attempt's plug
+    intent; `plug_deadline` (UTC) is set once, when plugging begins.
+    """
+
+    id: ServerId
+    project: ProjectId
+    user: UserId
+    name: str
+    created: datetime
+    updated: datetime
+    flavor: Flavor
+    image: ImageId | None
+    nics_wanted: tuple[RequestedNic, ...]
+    life: Life = Life(VmState.BUILDING, TaskState.SCHEDULING, PowerState.NOSTATE)
+    host: HostName | None = None
+    attempt: int = 0
+    generation: Generation | None = None
+    plug_deadline: datetime | None = None
+    request_id: str = ""  # of the request whose job is under way
+    reboot_type: str = ""  # SOFT or HARD while a reboot is under way
+    metadata: Mapping[str, str] = field(default_factory=dict)
+    security_groups: tuple[str, ...] = ()
+    key_name: str | None = None
+    key_data: str | None = None
+    user_data: str | None = None  # base64, as it came
+    availability_zone: str = "nova"
+    description: str | None = None
+    tags: tuple[str, ...] = ()
+    access_ip_v4: str = ""
+    access_ip_v6: str = ""
+    disk_config: str = "MANUAL"
+    config_drive: str = ""
+    nics: tuple[NicInfo, ...] = ()
+    fault: Fault | None = None
+    launched_at: datetime | None = None
+    terminated_at: datetime | None = None
+    reservation_id: str = ""
+    launch_index: int = 0
+    hostname: str = ""
+    extra: Mapping[str, Any] = field(default_factory=dict)
+
+
+def after(life: Life, event: ServerEvent, server: ServerId) -> Life:
+    """The life after `event`. Raises Conflict, in Nova's words, for what the table leaves out."""
+    try:
+        return NEXT[life.vm, life.task, event]
+    except KeyError:
+        where = f"task_state {life.task}" if life.task is not None else f"vm_state {life.vm}"
+        raise Conflict(f"Cannot '{event.split()[0]}' instance {server} while it is in {where}") from None
+
+
+def moved(server: Server, event: ServerEvent, now: datetime) -> Server:
+    """The server after `event`; a fault is forgotten with every state but ERROR."""
+    life = after(server.life, event, server.id)
+    fault = server.fault if life.vm is VmState.ERROR else None
+    return replace(server, life=life, fault=fault, updated=now)
+
+
+def failed(server: Server, fault: Fault, now: datetime) -> Server:
+    """The server in ERROR with its fault, and without a host: later events for it are answered with 422."""
+    return replace(moved(server, ServerEvent.FAILED, now), fault=fault, host=None, plug_deadline=None)
+
+
+def status(life: Life) -> str:
+    """The API's one word for vm_state and task_state."""
+    match life.vm, life.task:
+        case VmState.BUILDING, _:
+            return "BUILD"
+        case VmState.ACTIVE, TaskState.REBOOTING:
+            return "REBOOT"
+        case VmState.ACTIVE, TaskState.REBOOTING_HARD:
+            return "HARD_REBOOT"
+        case VmState.ACTIVE, _:
+            return "ACTIVE"
+        case VmState.STOPPED, _:
+            return "SHUTOFF"
+        case VmState.DELETED, _:
+            return "DELETED"
+        case _:
+            return "ERROR"
+
+
+class Job(StrEnum):
+    """What a host has to do for a server whose record is unfinished."""
+
+    BOOT = "boot"
+    STOP = "stop"
+    START = "start"
+    REBOOT = "reboot"
+    DELETE = "delete"
+
+
+def job_of(life: Life) -> Job | None:
+    """The unfinished job that a record stands for; None when nothing is under way."""
+    match life.vm, life.task:
+        case _, TaskState.DELETING:
+            return Job.DELETE
+        case VmState.BUILDING, _:
+            return Job.BOOT
+        case _, TaskState.POWERING_OFF:
+            return Job.STOP
+        case _, TaskState.POWERING_ON:
+            return Job.START
+        case _, TaskState.REBOOTING | TaskState.REBOOTING_HARD:
+            return Job.REBOOT
+        case _:
+            return None

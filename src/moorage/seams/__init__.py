@@ -1,0 +1,1 @@
+"""What we ask of the world, as Protocols; each docstring is the contract that every adapter is tested against."""

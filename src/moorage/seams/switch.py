@@ -1,0 +1,153 @@
+"""A host's virtual switch, from its two sides: compute plugs VIFs (hop plugged), the agent wires them (seen, wired)."""
+
+from collections.abc import AsyncIterator, Mapping, Sequence
+from dataclasses import dataclass
+from ipaddress import IPv4Network
+from typing import Protocol
+
+from moorage.domain.ids import Generation, NetworkId, PortId, ServerId
+
+DEAD_VLAN = 4095  # where a port is isolated until it is wired
+
+
+@dataclass(frozen=True)
+class Vif:
+    """What compute plugs: goes into the Interface row's external_ids as iface-id, attached-mac, vm-uuid, plug-generation."""
+
+    port: PortId
+    server: ServerId
+    mac: str
+    device: str
+    generation: Generation
+
+
+class Plugging(Protocol):
+    """Compute's side."""
+
+    async def plug(self, vif: Vif) -> None:
+        """Put the VIF on the integration bridge, on the dead VLAN; returns when the switch's database has committed it.
+
+        Repeatable: a second plug of one generation changes nothing, a new generation puts the port back on the dead
+        VLAN with nothing said about it being wired. Raises Unavailable.
+        """
+
+    async def unplug(self, port: PortId) -> None:
+        """Take the port's VIF away; returns when that is committed. One that is not there is fine. Raises Unavailable."""
+
+    async def plugged(self) -> Mapping[PortId, Vif]:
+        """Every VIF of a server on the bridge (not the DHCP server's). Raises Unavailable."""
+
+
+@dataclass(frozen=True)
+class Interface:
+    """A port on the bridge as the agent sees it.
+
+    `ofport` is None until the switch has opened the device for good (then 1 … 65279); `error` says why it could not.
+    `vlan` is the port's tag (DEAD_VLAN before it is wired, None if it has none); `wired` the generation that was last
+    proven wired here; `generation` None for a VIF that somebody else (a real Nova) plugged.
+    """
+
+    port: PortId
+    device: str
+    mac: str
+    ofport: int | None
+    vlan: int | None
+    generation: Generation | None = None
+    wired: str | None = None  # a generation, or "-" for a device that has none
+    network: NetworkId | None = None
+    error: str | None = None
+    is_service: bool = False  # a port of our own (DHCP), not of a server
+
+
+@dataclass(frozen=True)
+class Match:
+    """The packets that a flow is for; None matches all. Addresses in text, prefixes as IPv4Network."""
+
+    in_port: int | None = None
+    dl_src: str | None = None
+    dl_dst: str | None = None
+    dl_type: int | None = None
+    nw_proto: int | None = None
+    nw_src: IPv4Network | None = None
+    nw_dst: IPv4Network | None = None
+    tp_src: int | None = None
+    tp_dst: int | None = None
+    arp_spa: IPv4Network | None = None
+    arp_sha: str | None = None
+
+
+@dataclass(frozen=True)
+class Output:
+    """Send out of one port."""
+
+    port: int
+
+
+@dataclass(frozen=True)
+class Normal:
+    """Switch as an ordinary learning switch does, within the VLAN."""
+
+
+@dataclass(frozen=True)
+class GoTo:
+    """Look on in a later table."""
+
+    table: int
+
+
+Action = Output | Normal | GoTo
+
+
+@dataclass(frozen=True)
+class Flow:
+    """One OpenFlow rule; no actions means drop."""
+
+    table: int
+    priority: int
+    match: Match
+    actions: tuple[Action, ...] = ()
+
+
+@dataclass(frozen=True)
+class WirePlan:
+    """What makes one port work: its VLAN, and its flows (which replace all flows the port had)."""
+
+    port: PortId
+    ofport: int
+    vlan: int
+    network: NetworkId
+    generation: Generation | None
+    flows: tuple[Flow, ...]
+
+
+class Wiring(Protocol):
+    """The agent's side."""
+
+    def watch(self) -> AsyncIterator[Mapping[PortId, Interface]]:
+        """The whole bridge, every port on it: now, and soon after each change (changes that come together once).
+
+        Does not end: it survives a restart of the switch's database, and says the whole anew after reconnecting. A slow
+        reader misses intermediate states, never the latest.
+        """
+
+    async def look(self) -> Mapping[PortId, Interface]:
+        """The whole bridge now. Raises Unavailable."""
+
+    async def wire(self, plans: Sequence[WirePlan]) -> Mapping[PortId, str]:
+        """Carry the plans out: VLAN, flows, a barrier, and then the mark `moorage-wired`.
+
+        Returns the ports that could not be wired, with the reason; those not named are proven wired. One bad port
+        never holds up another. Repeatable. Raises Unavailable when the switch did not answer at all.
+        """
+
+    async def unwire(self, ports: Sequence[PortId]) -> None:
+        """Remove the flows of ports that are gone (or must not work any more). Repeatable. Raises Unavailable."""
+
+    async def add_service_port(self, port: PortId, device: str, mac: str, vlan: int, network: NetworkId) -> int:
+        """Put a port of our own (a DHCP server's) on the bridge, working at once; returns its ofport. Repeatable.
+
+        Raises Unavailable, also when the switch could not open it within 5 s.
+        """
+
+    async def remove_service_port(self, port: PortId) -> None:
+        """Take it away again; one that is not there is fine. Raises Unavailable."""
