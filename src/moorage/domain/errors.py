@@ -18,6 +18,14 @@ class Forbidden(Invalid):
     """The request is sound, this caller may not make it."""
 
 
+class Unauthorized(Forbidden):
+    """Nobody we know: a new token is needed."""
+
+
+class TooLarge(Invalid):
+    """The request is bigger than we read."""
+
+
 class NotFound(MoorageError):
     """There is no such thing, or none that the caller may see."""
 

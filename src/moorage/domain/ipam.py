@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Sequence, Set
 from ipaddress import AddressValueError, IPv4Address, IPv4Network, NetmaskValueError
+from itertools import pairwise
 
 from moorage.domain.errors import Conflict, Exhausted, Invalid
 from moorage.domain.network import Pool, Subnet
@@ -60,7 +61,7 @@ def check_pools(network: IPv4Network, gateway: IPv4Address | None, pools: Sequen
             )
         spans.append((start, end))
     spans.sort()
-    for (_, end), (start, _) in zip(spans, spans[1:], strict=False):
+    for (_, end), (start, _) in pairwise(spans):
         if start <= end:
             raise Conflict(f"Allocation pools overlap at {start}.", kind="OverlappingAllocationPools")
 
@@ -96,6 +97,4 @@ def check_usable(subnet: Subnet, address: IPv4Address) -> None:
     network = IPv4Network(subnet.cidr)
     is_edge = network.prefixlen < 31 and address in (network.network_address, network.broadcast_address)
     if address not in network or is_edge:
-        raise Invalid(
-            f"IP address {address} is not a valid IP for the specified subnet.", kind="InvalidIpForSubnet"
-        )
+        raise Invalid(f"IP address {address} is not a valid IP for the specified subnet.", kind="InvalidIpForSubnet")

@@ -11,7 +11,11 @@ DEFAULT = "default"
 ICMP = frozenset({"icmp", "1", "icmpv6", "ipv6-icmp", "58"})
 WITH_PORTS = frozenset({"tcp", "6", "udp", "17", "sctp", "132", "dccp", "33", "udplite", "136"})
 NAMED = (ICMP | WITH_PORTS | {"ah", "egp", "esp", "gre", "igmp", "ipip", "ospf", "pgm", "rsvp", "vrrp", "any"}) | {
-    "ipv6-encap", "ipv6-frag", "ipv6-nonxt", "ipv6-opts", "ipv6-route",
+    "ipv6-encap",
+    "ipv6-frag",
+    "ipv6-nonxt",
+    "ipv6-opts",
+    "ipv6-route",
 }
 
 
@@ -55,7 +59,10 @@ def check_rule(rule: SecurityGroupRule) -> None:
     if rule.ethertype not in ("IPv4", "IPv6"):
         raise Invalid(f"'{rule.ethertype}' is not an ethertype: use IPv4 or IPv6.")
     if rule.remote_ip_prefix is not None and rule.remote_group_id is not None:
-        raise Invalid("Only remote_ip_prefix or remote_group_id may be provided.", kind="SecurityGroupRemoteGroupAndRemoteIpPrefix")
+        raise Invalid(
+            "Only remote_ip_prefix or remote_group_id may be provided.",
+            kind="SecurityGroupRemoteGroupAndRemoteIpPrefix",
+        )
     _check_protocol(rule)
     _check_prefix(rule)
     _check_ports(rule)
@@ -95,8 +102,11 @@ def _check_ports(rule: SecurityGroupRule) -> None:
     if protocol in ICMP:
         for name, value in (("type", low), ("code", high)):
             if value is not None and not 0 <= value <= 255:
-                raise Invalid(f"Invalid value for ICMP {name} (port-range-{'min' if name == 'type' else 'max'}) {value}. "
-                              f"It must be 0 to 255.", kind="SecurityGroupInvalidIcmpValue")
+                raise Invalid(
+                    f"Invalid value for ICMP {name} (port-range-{'min' if name == 'type' else 'max'}) {value}. "
+                    f"It must be 0 to 255.",
+                    kind="SecurityGroupInvalidIcmpValue",
+                )
         if low is None:
             raise Invalid(
                 f"ICMP code (port-range-max) {high} is provided but ICMP type (port-range-min) is missing.",
@@ -104,9 +114,15 @@ def _check_ports(rule: SecurityGroupRule) -> None:
             )
         return
     if protocol not in WITH_PORTS:
-        raise Invalid("Must also specify protocol if port range is given.", kind="SecurityGroupProtocolRequiredWithPorts")
+        raise Invalid(
+            "Must also specify protocol if port range is given.", kind="SecurityGroupProtocolRequiredWithPorts"
+        )
     for value in (low, high):
         if value is not None and not 0 <= value <= 65535:
-            raise Invalid(f"Invalid value for port {value}. It must be 0 to 65535.", kind="SecurityGroupInvalidPortValue")
+            raise Invalid(
+                f"Invalid value for port {value}. It must be 0 to 65535.", kind="SecurityGroupInvalidPortValue"
+            )
     if low is None or high is None or low > high:
-        raise Invalid("For TCP/UDP protocols, port_range_min must be <= port_range_max", kind="SecurityGroupInvalidPortRange")
+        raise Invalid(
+            "For TCP/UDP protocols, port_range_min must be <= port_range_max", kind="SecurityGroupInvalidPortRange"
+        )

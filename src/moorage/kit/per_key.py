@@ -44,7 +44,9 @@ class PerKey(Generic[K]):
         self._running[key] = (name, self._group.create_task(self._one(key, name, job, found[1] if found else None)))
         return True
 
-    async def _one(self, key: K, name: str, job: Callable[[], Awaitable[None]], before: asyncio.Task[None] | None) -> None:
+    async def _one(
+        self, key: K, name: str, job: Callable[[], Awaitable[None]], before: asyncio.Task[None] | None
+    ) -> None:
         me = asyncio.current_task()
         try:
             if before is not None:

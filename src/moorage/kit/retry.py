@@ -16,7 +16,7 @@ async def retry(
     first: float = 0.05,
     longest: float = 2.0,
 ) -> T:
-    """The result of `call`, tried again on `on` with a growing pause, for `timeout` seconds at most (None: for ever)."""
+    """The result of `call`, again on `on` with a growing pause, for `timeout` seconds at most (None: ever)."""
     async for attempt in stamina.retry_context(
         on=on, attempts=None, timeout=timeout, wait_initial=first, wait_max=longest, wait_jitter=first
     ):

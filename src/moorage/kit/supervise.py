@@ -12,7 +12,7 @@ log = structlog.get_logger(__name__)
 async def supervise(
     tasks: Sequence[tuple[str, Callable[[], Awaitable[object]]]], *, restart_after: float = 1.0
 ) -> Never:
-    """Run every task until cancelled; one that raises or returns is logged and run again after `restart_after` seconds."""
+    """Run every task until cancelled; one that ends is logged and run again after `restart_after` seconds."""
     async with asyncio.TaskGroup() as group:
         for name, run in tasks:
             group.create_task(_for_ever(name, run, restart_after), name=name)

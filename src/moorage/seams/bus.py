@@ -12,7 +12,7 @@ class Bus(Protocol):
     """Queues by name. Messages that were taken are not lost while the bus lives, and come at least once, in order."""
 
     async def cast(self, queue: str, message: Message) -> None:
-        """Send and forget; returns when the bus has taken it for good. Raises Unavailable (also when the queue is full)."""
+        """Send and forget; returns when the bus has taken it for good. Raises Unavailable (a full queue too)."""
 
     async def call(self, queue: str, message: Message, *, timeout: float = 10.0) -> Message:
         """Send and wait for the answer, `timeout` seconds at most.

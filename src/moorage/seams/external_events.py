@@ -9,7 +9,7 @@ from moorage.domain.events import ExternalEvent
 
 @dataclass(frozen=True)
 class Answer:
-    """`status` is the whole request's HTTP status; `codes` one for each event, in their order, if it was read at all."""
+    """`status` is the whole request's HTTP status; `codes` one for each event, in order, if it was read at all."""
 
     status: int
     codes: tuple[int, ...] = ()

@@ -57,7 +57,10 @@ class Hypervisor(Protocol):
         """
 
     async def resume(self, server: ServerId) -> None:
-        """Let the held guest run; returns when that is confirmed. A running one is left alone. Raises NotFound, Unavailable."""
+        """Let the held guest run; returns when that is confirmed. A running one is left alone.
+
+        Raises NotFound, Unavailable.
+        """
 
     async def power_off(self, server: ServerId, *, patience: float = 0.0) -> None:
         """Switch it off, after asking its OS politely and waiting `patience` seconds; disk and console log stay.

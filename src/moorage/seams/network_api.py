@@ -46,12 +46,16 @@ class NetworkInfo:
 
 
 class NetworkApi(Protocol):
-    """Every call ends within 10 s. All raise Unavailable; the answers 4xx come as Invalid, NotFound, Conflict, Exhausted."""
+    """Every call ends within 10 s. All raise Unavailable; 4xx come as Invalid, NotFound, Conflict, Exhausted."""
 
-    async def networks(self, *, ids: Sequence[NetworkId] | None = None, project: ProjectId | None = None) -> Sequence[NetworkInfo]:
+    async def networks(
+        self, *, ids: Sequence[NetworkId] | None = None, project: ProjectId | None = None
+    ) -> Sequence[NetworkInfo]:
         """The networks with these ids, or those a project may use (its own, then shared ones)."""
 
-    async def ports(self, *, ids: Sequence[PortId] | None = None, device: ServerId | None = None) -> Sequence[NetworkPort]:
+    async def ports(
+        self, *, ids: Sequence[PortId] | None = None, device: ServerId | None = None
+    ) -> Sequence[NetworkPort]:
         """The ports with these ids that exist, or a server's; one request for all."""
 
     async def security_groups(self, project: ProjectId, names: Sequence[str]) -> Sequence[str]:
@@ -77,7 +81,7 @@ class NetworkApi(Protocol):
         """Bind an existing port as it was last read. `profile` is merged into the port's own. Raises Stale."""
 
     async def unbind_port(self, port: NetworkPort) -> None:
-        """Take device, owner, host and our part of the profile off a port as it was last read. Raises Stale, NotFound."""
+        """Take device, owner, host and our profile keys off a port as it was last read. Raises Stale, NotFound."""
 
     async def delete_port(self, port: NetworkPort) -> None:
         """Delete a port as it was last read. Raises Stale, NotFound."""

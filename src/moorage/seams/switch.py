@@ -12,7 +12,7 @@ DEAD_VLAN = 4095  # where a port is isolated until it is wired
 
 @dataclass(frozen=True)
 class Vif:
-    """What compute plugs: goes into the Interface row's external_ids as iface-id, attached-mac, vm-uuid, plug-generation."""
+    """What compute plugs; the Interface row's external_ids: iface-id, attached-mac, vm-uuid, plug-generation."""
 
     port: PortId
     server: ServerId
@@ -32,7 +32,7 @@ class Plugging(Protocol):
         """
 
     async def unplug(self, port: PortId) -> None:
-        """Take the port's VIF away; returns when that is committed. One that is not there is fine. Raises Unavailable."""
+        """Take the port's VIF away; returns when that is committed. A missing one is fine. Raises Unavailable."""
 
     async def plugged(self) -> Mapping[PortId, Vif]:
         """Every VIF of a server on the bridge (not the DHCP server's). Raises Unavailable."""

@@ -9,7 +9,7 @@ from moorage.domain.ids import PortId, ServerId
 
 class Timeline(Protocol):
     def tell(self, fact: Fact) -> None:
-        """Note a fact. Returns at once, never raises; when too many wait to be kept, the oldest are dropped and counted."""
+        """Note a fact. Returns at once, never raises; when too many wait, the oldest are dropped and counted."""
 
 
 class TimelineReader(Protocol):

@@ -1,0 +1,29 @@
+"""Several ASGI applications on one port, each under its own path."""
+
+from collections.abc import Awaitable, Callable, Mapping, MutableMapping
+from typing import Any
+
+Scope = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
+Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
+Asgi = Callable[[Scope, Receive, Send], Awaitable[None]]
+
+
+class Mount:
+    """Hands a request to the application whose prefix its path begins with; `root` answers everything else."""
+
+    def __init__(self, prefixes: Mapping[str, Asgi], root: Asgi) -> None:
+        self._prefixes = dict(prefixes)
+        self._root = root
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        path: str = scope.get("path", "/")
+        first, _, rest = path[1:].partition("/")
+        app = self._prefixes.get("/" + first)
+        if app is None or scope["type"] != "http":
+            await self._root(scope, receive, send)
+            return
+        inner = dict(scope)
+        inner["root_path"] = scope.get("root_path", "") + "/" + first
+        inner["path"] = "/" + rest
+        await app(inner, receive, send)
