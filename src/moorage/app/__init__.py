@@ -1,0 +1,1 @@
+"""Where adapters are put behind seams: configuration, and one file a process."""
