@@ -1,0 +1,91 @@
+"""Processes that the holder starts, and how they end: it is PID 1 of its PID namespace, so it reaps all of them."""
+
+import os
+import signal
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field
+
+from moorage.adapters.world.links import NetworkNamespace
+from moorage.domain.errors import Invalid
+from moorage.kit.translating import translating
+
+_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+_RESET = [number for number in signal.valid_signals() if number not in {signal.SIGKILL, signal.SIGSTOP}]
+
+
+@dataclass(eq=False)
+class Process:
+    """One that is alive, or is about to be reaped. It leads its own session and process group, of number `pid`."""
+
+    name: str
+    pid: int
+    is_stopping: bool = False
+    on_end: dict[object, Callable[[int], None]] = field(default_factory=dict)  # called with the exit code
+
+
+def spawn(
+    name: str, argv: tuple[str, ...], log: str | None, environment: Mapping[str, str], inside: NetworkNamespace
+) -> Process:
+    """Start a process. It inherits nothing but its log: every descriptor of the holder's is closed on exec.
+
+    Raises Invalid when the program is not there or may not be run, or the log cannot be written.
+    """
+    with translating({OSError: Invalid}, f"starting {argv[0]}"):
+        output = os.open(log or os.devnull, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            with inside.entered():
+                pid = os.posix_spawnp(
+                    argv[0],
+                    argv,
+                    {"PATH": _PATH, "LANG": "C.UTF-8", **environment},
+                    file_actions=[
+                        (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0),
+                        (os.POSIX_SPAWN_DUP2, output, 1),
+                        (os.POSIX_SPAWN_DUP2, output, 2),
+                    ],
+                    setsid=True,
+                    setsigmask=[],
+                    setsigdef=_RESET,
+                )
+        finally:
+            os.close(output)
+    return Process(name, pid)
+
+
+def kill_all(process: Process, number: int) -> None:
+    """Send a signal to the process and to its children that did not leave its process group."""
+    with suppress(ProcessLookupError):  # it ended, and has not been reaped yet
+        os.killpg(process.pid, number)
+
+
+def reap(stopping: Callable[[int], bool]) -> Iterable[tuple[int, int]]:
+    """The children that have ended, with their exit codes (negative: the signal).
+
+    Where `stopping`, what is left of a child's process group is killed before its number can be given to another.
+    """
+    while True:
+        try:
+            ended = os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+        except ChildProcessError:
+            return
+        if ended is None:
+            return
+        if stopping(ended.si_pid):
+            with suppress(ProcessLookupError):
+                os.killpg(ended.si_pid, signal.SIGKILL)
+        _, status = os.waitpid(ended.si_pid, 0)
+        yield ended.si_pid, os.waitstatus_to_exitcode(status)
+
+
+def inhabitants(namespace: NetworkNamespace) -> frozenset[int]:
+    """The processes that are in a network namespace now, whoever started them."""
+    found = set()
+    for entry in os.listdir("/proc"):
+        if entry.isdigit() and entry != "1":
+            try:
+                if os.stat(f"/proc/{entry}/ns/net").st_ino == namespace.inode:
+                    found.add(int(entry))
+            except OSError:  # it has ended
+                continue
+    return frozenset(found)

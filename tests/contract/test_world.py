@@ -1,0 +1,268 @@
+"""The World seam: every adapter through one suite."""
+
+import asyncio
+import os
+import signal
+import socket
+import sys
+import time
+from collections.abc import AsyncIterator
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+
+from moorage.adapters.world.client import Connection, HeldWorld, HolderProcess
+from moorage.domain.errors import Invalid, NotFound, Unavailable
+from moorage.seams.world import ROOT, LinkChange, World
+
+root_only = pytest.mark.skipif(os.geteuid() != 0, reason="makes namespaces, as root")
+ADAPTERS = [pytest.param("holder", marks=root_only)]
+
+
+@pytest.fixture(params=ADAPTERS)
+async def world(request: pytest.FixtureRequest) -> AsyncIterator[World]:
+    assert request.param == "holder"
+    async with HolderProcess() as holder:
+        yield holder.world("host-1")
+
+
+async def test_a_namespace_is_made_once_and_has_its_loopback(world: World) -> None:
+    await world.make_namespace("guest-1")
+    await world.make_namespace("guest-1")
+    assert await world.namespaces() == {"guest-1"}
+    assert await world.links("guest-1") == {"lo"}
+
+
+async def test_a_removed_namespace_is_gone_with_its_processes(world: World) -> None:
+    await world.make_namespace("guest-1")
+    await world.start("sleeper", ["sh", "-c", "sleep 1000 & sleep 1001"], namespace="guest-1")
+    await world.start("bystander", ["sleep", "1000"])
+    await world.remove_namespace("guest-1")
+    await world.remove_namespace("guest-1")
+    assert await world.namespaces() == frozenset()
+    assert set(await world.processes()) == {"bystander"}
+    with pytest.raises(NotFound):
+        await world.links("guest-1")
+
+
+async def test_a_tap_is_made_once_and_removed(world: World) -> None:
+    await world.make_tap("tap1", mtu=1450)
+    await world.make_tap("tap1", mtu=1450)
+    assert "tap1" in await world.links(ROOT)
+    await world.remove_link("tap1")
+    await world.remove_link("tap1")
+    assert "tap1" not in await world.links(ROOT)
+
+
+async def test_a_link_moves_and_may_be_moved_again(world: World) -> None:
+    await world.make_namespace("guest-1")
+    await world.make_tap("tap1")
+    change = LinkChange("eth0", "fa:16:3e:00:00:01", 1400, ("10.0.0.2/24",))
+    for _ in range(2):
+        await world.move_link("tap1", ROOT, "guest-1", change)
+        assert await world.links("guest-1") == {"lo", "eth0"}
+        assert "tap1" not in await world.links(ROOT)
+    listener = await world.socket(socket.AF_INET, socket.SOCK_DGRAM, namespace="guest-1")
+    with listener:
+        listener.bind(("10.0.0.2", 0))
+    await world.move_link("eth0", "guest-1", ROOT, LinkChange("tap1"))
+    assert await world.links("guest-1") == {"lo"}
+    assert "tap1" in await world.links(ROOT)
+
+
+async def test_a_link_gets_exactly_the_addresses_it_shall_have(world: World) -> None:
+    await world.make_tap("tap1")
+    await world.move_link("tap1", ROOT, ROOT, LinkChange(addresses=("10.0.0.2/24", "10.0.1.2/24")))
+    await world.move_link("tap1", ROOT, ROOT, LinkChange(addresses=("10.0.1.2/24",)))
+    await world.move_link("tap1", ROOT, ROOT, LinkChange(mtu=1400))
+    with await world.socket(socket.AF_INET, socket.SOCK_DGRAM) as kept:
+        kept.bind(("10.0.1.2", 0))
+    with await world.socket(socket.AF_INET, socket.SOCK_DGRAM) as dropped, pytest.raises(OSError, match="assign"):
+        dropped.bind(("10.0.0.2", 0))
+
+
+async def test_a_link_that_is_nowhere_is_not_found(world: World) -> None:
+    await world.make_namespace("guest-1")
+    with pytest.raises(NotFound):
+        await world.move_link("tap1", ROOT, "guest-1", LinkChange())
+    with pytest.raises(NotFound):
+        await world.move_link("tap1", ROOT, "nowhere", LinkChange())
+
+
+async def test_a_process_is_started_once_and_says_how_it_ended(world: World, tmp_path: Path) -> None:
+    log = tmp_path / "log"
+    pid = await world.start(
+        "speaker",
+        ["sh", "-c", "echo $GREETING; read x < /dev/null; sleep 1000"],
+        log=log,
+        environment={"GREETING": "hi"},
+    )
+    assert await world.start("speaker", ["sh", "-c", "echo again"], log=log) == pid
+    assert await world.processes() == {"speaker": pid}
+    async with asyncio.timeout(5), asyncio.TaskGroup() as group:
+        ended = group.create_task(world.wait("speaker"))
+        await world.signal("speaker", signal.SIGTERM)
+    assert ended.result() == -signal.SIGTERM
+    assert log.read_text() == "hi\n"
+    assert await world.processes() == {}
+    assert await world.wait("speaker") == -signal.SIGTERM
+    await world.start("speaker", ["sh", "-c", "exit 7"])
+    assert await world.wait("speaker") == 7
+
+
+async def test_a_program_that_is_not_there_is_invalid(world: World) -> None:
+    with pytest.raises(Invalid):
+        await world.start("nothing", ["/no/such/program"])
+    with pytest.raises(NotFound):
+        await world.start("nothing", ["sleep", "1"], namespace="nowhere")
+
+
+async def test_stop_asks_first_and_then_kills(world: World, tmp_path: Path) -> None:
+    log = tmp_path / "log"
+    await world.start("polite", ["sleep", "1000"])
+    await world.stop("polite", patience=60)
+    await world.start("stubborn", ["sh", "-c", "trap '' TERM; echo deaf; sleep 1000 & wait"], log=log)
+    while log.read_text() != "deaf\n":
+        await asyncio.sleep(0.001)
+    began = time.monotonic()
+    await world.stop("stubborn", patience=0.2)
+    assert 0.2 <= time.monotonic() - began < 1.5
+    await world.stop("stubborn")
+    assert await world.processes() == {}
+
+
+async def test_unknown_processes_are_not_found(world: World) -> None:
+    with pytest.raises(NotFound):
+        await world.signal("nobody", signal.SIGTERM)
+    with pytest.raises(NotFound):
+        await world.wait("nobody")
+
+
+async def test_sockets_belong_to_their_namespace(world: World) -> None:
+    loop = asyncio.get_running_loop()
+    for namespace in ("guest-1", "guest-2"):
+        await world.make_namespace(namespace)
+    with (
+        await world.socket(socket.AF_INET, socket.SOCK_STREAM, namespace="guest-1") as server,
+        await world.socket(socket.AF_INET, socket.SOCK_STREAM, namespace="guest-1") as neighbour,
+        await world.socket(socket.AF_INET, socket.SOCK_STREAM, namespace="guest-2") as stranger,
+    ):
+        assert not server.getblocking()
+        server.bind(("127.0.0.1", 80))
+        server.listen()
+        await loop.sock_connect(neighbour, ("127.0.0.1", 80))
+        with pytest.raises(ConnectionRefusedError):
+            await loop.sock_connect(stranger, ("127.0.0.1", 80))
+
+
+async def test_a_cancelled_wait_disturbs_nobody(world: World) -> None:
+    await world.start("sleeper", ["sleep", "1000"])
+    with suppress(TimeoutError):
+        async with asyncio.timeout(0.05):
+            await world.wait("sleeper")
+    await asyncio.gather(world.stop("sleeper"), world.stop("sleeper"), *(world.namespaces() for _ in range(200)))
+    assert await world.processes() == {}
+
+
+@root_only
+async def test_hosts_have_worlds_of_their_own() -> None:
+    async with HolderProcess() as holder:
+        one, two = holder.world("host-1"), holder.world("host-2")
+        await one.make_tap("tap1")
+        await one.make_namespace("guest-1")
+        assert await two.links(ROOT) == {"lo"}
+        assert await two.namespaces() == frozenset()
+
+
+@root_only
+@pytest.mark.parametrize("end", ["closed", "outer killed", "inner killed"])
+async def test_a_world_ends_without_a_trace(end: str, tmp_path: Path) -> None:
+    before = set(os.listdir("/sys/class/net")), Path("/proc/self/mountinfo").read_text()
+    mark = f"10{os.getpid()}.{end.count('e')}{len(end)}"  # a length of sleep that is ours alone
+    async with HolderProcess() as holder:
+        world = holder.world("host-1")
+        await world.make_namespace("guest-1")
+        await world.make_tap("tapgone")
+        await world.start("one", ["setsid", "sleep", mark], namespace="guest-1")
+        await world.start("two", ["sh", "-c", f"sleep {mark} & sleep {mark}"])
+        async with asyncio.timeout(5):
+            while len(_commands(mark)) < 3:
+                await asyncio.sleep(0.001)
+        if end == "outer killed":
+            os.kill(holder.pid, signal.SIGKILL)
+        if end == "inner killed":
+            [inner] = Path(f"/proc/{holder.pid}/task/{holder.pid}/children").read_text().split()
+            os.kill(int(inner), signal.SIGKILL)
+        if end.endswith("killed"):
+            async with asyncio.timeout(5):
+                while _commands(mark):
+                    await asyncio.sleep(0.001)
+            with pytest.raises(Unavailable):
+                await world.namespaces()
+    assert not _commands(mark)
+    assert not Path(f"/proc/{holder.pid}").exists()
+    assert before == (set(os.listdir("/sys/class/net")), Path("/proc/self/mountinfo").read_text())
+
+
+def _commands(mark: str) -> list[str]:
+    """The processes of this machine that have `mark` among their arguments."""
+    found = []
+    for entry in os.listdir("/proc"):
+        with suppress(OSError):
+            if entry.isdigit() and mark.encode() in Path(f"/proc/{entry}/cmdline").read_bytes().split(b"\0"):
+                found.append(entry)
+    return found
+
+
+@root_only
+async def test_a_world_ends_with_the_process_that_started_it() -> None:
+    mark = f"11{os.getpid()}.5"
+    program = f"""
+import asyncio, os, signal
+from moorage.adapters.world.client import HolderProcess
+async def main():
+    async with HolderProcess() as holder:
+        await holder.world("host-1").start("one", ["sleep", "{mark}"])
+        print("started", flush=True)
+        await asyncio.sleep(60)
+asyncio.run(main())
+"""
+    starter = await asyncio.create_subprocess_exec(
+        sys.executable, "-c", program, env={**os.environ, "PYTHONPATH": "src"}, stdout=asyncio.subprocess.PIPE
+    )
+    assert starter.stdout is not None
+    async with asyncio.timeout(10):
+        assert await starter.stdout.readline() == b"started\n"
+        starter.kill()
+        await starter.wait()
+        while _commands(mark):
+            await asyncio.sleep(0.001)
+
+
+@root_only
+async def test_a_world_on_a_path_lives_on_between_clients(tmp_path: Path) -> None:
+    path = tmp_path / "holder"
+    holder = await asyncio.create_subprocess_exec(
+        sys.executable,
+        "-m",
+        "moorage.adapters.world.holder",
+        f"--socket={path}",
+        env={**os.environ, "PYTHONPATH": "src"},
+    )
+    try:
+        async with asyncio.timeout(10):
+            while not path.exists():
+                await asyncio.sleep(0.001)
+        assert path.stat().st_mode & 0o777 == 0o600
+        for _ in range(2):
+            connection = Connection.to(path)
+            world = HeldWorld(connection, "host-1")
+            pid = await world.start("one", ["sleep", "1000"])
+            assert await world.processes() == {"one": pid}
+            connection.close()
+    finally:
+        holder.terminate()
+        async with asyncio.timeout(10):
+            assert await holder.wait() == 0
+    assert not path.exists()
