@@ -1,0 +1,111 @@
+"""One connection to a bridge: batches of messages, each ended by a barrier, and whose were refused."""
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import cast
+
+from moorage.adapters.openflow.messages import BARRIER, HEADER, HELLO, VERSION, Kind, Message, describe_error, pack
+from moorage.domain.ids import PortId
+
+MOST_BATCHES = 1_000  # under way at once
+MOST_UNSENT = 64 * 1024 * 1024  # bytes that the switch has not taken yet
+
+
+@dataclass
+class _Batch:
+    """What is under way up to one barrier; `refused` names the ports that messages were for."""
+
+    done: asyncio.Future[Mapping[PortId, str]]
+    ports: dict[int, PortId] = field(default_factory=dict)  # by xid
+    refused: dict[PortId, str] = field(default_factory=dict)
+
+
+class Conversation(asyncio.Protocol):
+    """Batches fail with ConnectionError, all at once, when the connection is lost; it is never made again."""
+
+    def __init__(self) -> None:
+        self.greeted = asyncio.Event()
+        self.ended = asyncio.Event()
+        self._transport: asyncio.Transport | None = None
+        self._unread = b""
+        self._batches: dict[int, _Batch] = {}  # by the xid of the barrier, in the order in which they were sent
+        self._last_xid = 0
+
+    def send(self, messages: Mapping[PortId, Sequence[Message]]) -> asyncio.Future[Mapping[PortId, str]]:
+        """Send everything now, then a barrier; the future holds who was refused, and why. Raises ConnectionError."""
+        if self._transport is None or self._transport.is_closing():
+            raise ConnectionError("not connected")
+        if len(self._batches) >= MOST_BATCHES or self._transport.get_write_buffer_size() > MOST_UNSENT:
+            raise ConnectionError("too much is under way")
+        batch = _Batch(asyncio.get_running_loop().create_future())
+        written = []
+        for port, of_one in messages.items():
+            for message in of_one:
+                xid = self._next_xid()
+                batch.ports[xid] = port
+                written.append(pack(message, xid))
+        barrier = self._next_xid()
+        written.append(pack(BARRIER, barrier))
+        self._batches[barrier] = batch
+        self._transport.write(b"".join(written))
+        return batch.done
+
+    def close(self) -> None:
+        """End it without waiting for anything."""
+        if self._transport is not None:
+            self._transport.abort()
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = cast(asyncio.Transport, transport)  # uvloop's do not inherit from it
+        self._transport.write(pack(HELLO, self._next_xid()))
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._transport = None
+        batches, self._batches = self._batches, {}
+        for batch in batches.values():
+            if not batch.done.done():
+                batch.done.set_exception(ConnectionError(f"the connection was lost{f': {exc}' if exc else ''}"))
+                batch.done.exception()  # whether or not anybody waits for it
+        self.greeted.set()
+        self.ended.set()
+
+    def data_received(self, data: bytes) -> None:
+        unread = self._unread + data
+        at = 0
+        while len(unread) - at >= HEADER.size:
+            version, kind, length, xid = HEADER.unpack_from(unread, at)
+            if length < HEADER.size:
+                raise ValueError(f"an OpenFlow message of {length} bytes")
+            if len(unread) - at < length:
+                break
+            self._heard(version, kind, xid, unread[at + HEADER.size : at + length])
+            at += length
+        self._unread = unread[at:]  # less than one message, so 64 KiB at most
+
+    def _heard(self, version: int, kind: int, xid: int, body: bytes) -> None:
+        match kind:
+            case Kind.HELLO if version < VERSION:
+                raise ValueError(f"the bridge speaks OpenFlow version {version} at best, not {VERSION}")
+            case Kind.HELLO:
+                self.greeted.set()
+            case Kind.ECHO_REQUEST if self._transport is not None:
+                self._transport.write(pack(Message(Kind.ECHO_REPLY, body), xid))
+            case Kind.ERROR:
+                self._refused(xid, describe_error(body))
+            case Kind.BARRIER_REPLY:
+                batch = self._batches.pop(xid, None)
+                if batch is not None and not batch.done.done():
+                    batch.done.set_result(batch.refused)
+            case _:  # packets and ports are not our business
+                pass
+
+    def _refused(self, xid: int, reason: str) -> None:
+        for batch in self._batches.values():
+            if xid in batch.ports:
+                batch.refused.setdefault(batch.ports[xid], reason)
+                return
+
+    def _next_xid(self) -> int:
+        self._last_xid = self._last_xid % 0xFFFFFFFF + 1
+        return self._last_xid

@@ -1,0 +1,104 @@
+"""The messages of OpenFlow 1.3 that we send and read, as bytes."""
+
+import struct
+from collections.abc import Mapping, Sequence
+from enum import IntEnum
+from typing import NamedTuple
+
+from moorage.adapters.openflow.matches import pack_match
+from moorage.seams.switch import Action, Flow, GoTo, Match, Normal, Output
+
+VERSION = 4  # OpenFlow 1.3
+HEADER = struct.Struct("!BBHI")  # version, kind, length, xid
+_FLOW_MOD = struct.Struct("!QQBBHHHIIIH2x")
+_ADD, _DELETE = 0, 3
+_ALL_TABLES = 0xFF
+_LONGEST = 0xFFFF  # bytes of a message
+_NO_BUFFER = _ANY = 0xFFFFFFFF
+_NORMAL = 0xFFFFFFFA
+_NO_LIMIT = 0xFFE5  # bytes sent to a controller; means nothing for other ports
+_ALL_BITS = 0xFFFFFFFFFFFFFFFF
+
+
+class Kind(IntEnum):
+    HELLO = 0
+    ERROR = 1
+    ECHO_REQUEST = 2
+    ECHO_REPLY = 3
+    FLOW_MOD = 14
+    BARRIER_REQUEST = 20
+    BARRIER_REPLY = 21
+
+
+class Message(NamedTuple):
+    """All but the header, whose xid is known when it is sent."""
+
+    kind: Kind
+    body: bytes = b""
+
+
+def pack(message: Message, xid: int) -> bytes:
+    """The message as it is sent."""
+    return HEADER.pack(VERSION, message.kind, HEADER.size + len(message.body), xid) + message.body
+
+
+HELLO = Message(Kind.HELLO, struct.pack("!HHI", 1, 8, 1 << VERSION))  # one element: the bitmap of versions
+BARRIER = Message(Kind.BARRIER_REQUEST)
+
+
+def add_flow(flow: Flow, cookie: int) -> Message:
+    """Add a flow, or replace the one of the same table, priority and match. Raises ValueError for nonsense."""
+    try:
+        body = _flow_mod(_ADD, flow.table, flow.priority, cookie, 0)
+        body += pack_match(flow.match) + _instructions(flow.actions)
+    except struct.error as error:
+        raise ValueError(f"a number in {flow} is out of range: {error}") from error
+    if HEADER.size + len(body) > _LONGEST:
+        raise ValueError(f"a flow of {len(body)} bytes")
+    return Message(Kind.FLOW_MOD, body)
+
+
+def delete_flows(cookie: int, mask: int = _ALL_BITS) -> Message:
+    """Delete the flows of all tables whose cookie is `cookie` where `mask` has ones."""
+    return Message(Kind.FLOW_MOD, _flow_mod(_DELETE, _ALL_TABLES, 0, cookie, mask) + pack_match(Match()))
+
+
+def _flow_mod(command: int, table: int, priority: int, cookie: int, mask: int) -> bytes:
+    return _FLOW_MOD.pack(cookie, mask, table, command, 0, 0, priority, _NO_BUFFER, _ANY, _ANY, 0)
+
+
+def _instructions(actions: Sequence[Action]) -> bytes:
+    applied = b"".join(_pack_action(action) for action in actions if not isinstance(action, GoTo))
+    written = struct.pack("!HH4x", 4, 8 + len(applied)) + applied if applied else b""
+    for action in actions:
+        if isinstance(action, GoTo):
+            written += struct.pack("!HHB3x", 1, 8, action.table)
+    return written
+
+
+def _pack_action(action: Output | Normal) -> bytes:
+    match action:
+        case Output(port):
+            return struct.pack("!HHIH6x", 0, 16, port, _NO_LIMIT)
+        case Normal():
+            return struct.pack("!HHIH6x", 0, 16, _NORMAL, _NO_LIMIT)
+
+
+_ERRORS: Mapping[int, tuple[str, Mapping[int, str]]] = {  # OpenFlow 1.3.5, section 7.4.4
+    0: ("HELLO_FAILED", {0: "INCOMPATIBLE", 1: "EPERM"}),
+    1: ("BAD_REQUEST", {0: "BAD_VERSION", 1: "BAD_TYPE", 5: "EPERM", 6: "BAD_LEN", 9: "BAD_TABLE_ID"}),
+    2: ("BAD_ACTION", {0: "BAD_TYPE", 1: "BAD_LEN", 4: "BAD_OUT_PORT", 5: "BAD_ARGUMENT", 7: "TOO_MANY"}),
+    3: ("BAD_INSTRUCTION", {0: "UNKNOWN_INST", 1: "UNSUP_INST", 2: "BAD_TABLE_ID", 7: "BAD_LEN"}),
+    4: (
+        "BAD_MATCH",
+        {0: "BAD_TYPE", 1: "BAD_LEN", 6: "BAD_FIELD", 7: "BAD_VALUE", 8: "BAD_MASK", 9: "BAD_PREREQ", 10: "DUP_FIELD"},
+    ),
+    5: ("FLOW_MOD_FAILED", {0: "UNKNOWN", 1: "TABLE_FULL", 2: "BAD_TABLE_ID", 3: "OVERLAP", 4: "EPERM"}),
+}
+
+
+def describe_error(body: bytes) -> str:
+    """An error's type and code in the words of the specification."""
+    kind, code = struct.unpack_from("!HH", body)
+    name, codes = _ERRORS.get(kind, (f"error type {kind}", {}))
+    return f"{name}: {codes.get(code, f'code {code}')}"

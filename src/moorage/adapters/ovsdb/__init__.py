@@ -1,0 +1,1 @@
+"""Open vSwitch through its database: the seam `switch` fulfilled on a real bridge."""
