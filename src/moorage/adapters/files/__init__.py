@@ -1,0 +1,1 @@
+"""Plain files: a private key, images' data."""

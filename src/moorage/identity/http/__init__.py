@@ -1,0 +1,1 @@
+"""Identity's front door, in Keystone's words (v3)."""
