@@ -4,7 +4,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
 
-from moorage.domain.ids import PortId, ServerId
+from moorage.domain.ids import Generation, PortId, ServerId
 
 
 class EventName(StrEnum):
@@ -44,6 +44,16 @@ class OutboxItem:
     not_found: int = 0  # answers 404 so far
     first_not_found_at: datetime | None = None
     due_at: datetime | None = None  # None: at once
+    generation: Generation | None = None  # that the port was bound in when the event was made
+
+
+@dataclass(frozen=True)
+class DeadEvent:
+    """An event that will not be delivered any more, and why."""
+
+    item: OutboxItem
+    reason: str
+    died_at: datetime
 
 
 class Verdict(StrEnum):

@@ -36,6 +36,7 @@ class SubFact(StrEnum):
 
 
 HOPS: tuple[Hop, ...] = tuple(Hop)
+WORDS: Mapping[str, Hop | SubFact] = {word.value: word for word in (*Hop, *SubFact)}
 
 
 @dataclass(frozen=True)

@@ -1,11 +1,22 @@
 """Which address a port gets: ranges, gateways, overlaps. IPv4."""
 
-from collections.abc import Iterable, Sequence, Set
+from collections.abc import Iterable, Mapping, Sequence, Set
+from dataclasses import dataclass
 from ipaddress import AddressValueError, IPv4Address, IPv4Network, NetmaskValueError
 from itertools import pairwise
 
 from moorage.domain.errors import Conflict, Exhausted, Invalid
+from moorage.domain.ids import NetworkId, SubnetId
 from moorage.domain.network import Pool, Subnet
+from moorage.domain.port import FixedIp
+
+
+@dataclass(frozen=True)
+class AddressWanted:
+    """One address asked for: any of a subnet, this one, or this one of that subnet."""
+
+    subnet: SubnetId | None = None
+    address: str | None = None
 
 
 def parse_cidr(text: str) -> IPv4Network:
@@ -98,3 +109,65 @@ def check_usable(subnet: Subnet, address: IPv4Address) -> None:
     is_edge = network.prefixlen < 31 and address in (network.network_address, network.broadcast_address)
     if address not in network or is_edge:
         raise Invalid(f"IP address {address} is not a valid IP for the specified subnet.", kind="InvalidIpForSubnet")
+
+
+def choose(
+    wanted: Sequence[AddressWanted] | None,
+    network: NetworkId,
+    subnets: Sequence[Subnet],
+    taken: Mapping[SubnetId, Set[IPv4Address]],
+) -> tuple[FixedIp, ...]:
+    """The addresses of a port on `network`; None asks for one of any subnet (for none where there is no subnet).
+
+    Raises Invalid for an address that no subnet has, Conflict for one that is taken, Exhausted.
+    """
+    if wanted is None:
+        wanted = [_with_room(subnets, taken)] if subnets else []
+    chosen: list[FixedIp] = []
+    for one in wanted:
+        subnet = _subnet_of(one, network, subnets)
+        own = {IPv4Address(ip.ip_address) for ip in chosen if ip.subnet_id == subnet.id}
+        used = taken.get(subnet.id, frozenset()) | own
+        if one.address is None:
+            address = allocate(subnet, used)
+        else:
+            address = parse_address(one.address)
+            check_usable(subnet, address)
+            if address in used:
+                raise Conflict(
+                    f"IP address {address} already allocated in subnet {subnet.id}.", kind="IpAddressAlreadyAllocated"
+                )
+        chosen.append(FixedIp(subnet_id=subnet.id, ip_address=str(address)))
+    return tuple(chosen)
+
+
+def _with_room(subnets: Sequence[Subnet], taken: Mapping[SubnetId, Set[IPv4Address]]) -> AddressWanted:
+    full: Exhausted | None = None
+    for subnet in subnets:
+        try:
+            return AddressWanted(subnet.id, str(allocate(subnet, taken.get(subnet.id, frozenset()))))
+        except Exhausted as error:
+            full = error
+    assert full is not None, "no subnets to choose from"
+    raise full
+
+
+def _subnet_of(wanted: AddressWanted, network: NetworkId, subnets: Sequence[Subnet]) -> Subnet:
+    if wanted.subnet is not None:
+        for subnet in subnets:
+            if subnet.id == wanted.subnet:
+                return subnet
+        raise Invalid(
+            f"Failed to create port on network {network}, because fixed_ips included invalid subnet {wanted.subnet}.",
+            kind="InvalidInput",
+        )
+    if wanted.address is None:
+        raise Invalid("IP allocation requires subnet_id or ip_address.", kind="InvalidInput")
+    address = parse_address(wanted.address)
+    for subnet in subnets:
+        if address in IPv4Network(subnet.cidr):
+            return subnet
+    raise Invalid(
+        f"IP address {address} is not a valid IP for any of the subnets on the specified network {network}.",
+        kind="InvalidIpForNetwork",
+    )

@@ -142,6 +142,11 @@ def _moved(port: Port, event: PortEvent) -> Port:
     return port if status is port.status else replace(port, status=status)
 
 
+def looks_same(before: Port, after: Port) -> bool:
+    """Whether nothing has changed that anybody is shown: what is awaited and the last mark are the network's own."""
+    return replace(after, awaiting=before.awaiting, last_mark=before.last_mark) == before
+
+
 def is_bound(port: Port) -> bool:
     return port.binding.vif_type not in (VifType.UNBOUND, VifType.BINDING_FAILED)
 
@@ -244,13 +249,19 @@ def reported_down(port: Port, report: Report) -> Port:
     return replace(_gone(port), last_mark=report.mark)
 
 
-def absent(port: Port, host: HostName, look_began: datetime) -> Port:
-    """The port after a full look of `host` that did not have it: DOWN, unless it was bound after the look began."""
-    if port.binding.host != host or port.status is not PortStatus.ACTIVE:
+def absent(port: Port, host: HostName, mark: Mark, look_began: datetime) -> Port:
+    """The port after a full look of `host` that did not have it: DOWN, unless it was bound after the look began.
+
+    A look is as old as its `mark`: one that is older than the last report of the port is no news, and reports that are
+    older than the look are none after it.
+    """
+    if not is_bound(port) or port.binding.host != host:
+        return port
+    if port.last_mark is not None and mark < port.last_mark:
         return port
     if port.binding.bound_at is not None and port.binding.bound_at >= look_began:
         return port
-    return _gone(port)
+    return replace(_gone(port) if port.status is PortStatus.ACTIVE else port, last_mark=mark)
 
 
 def set_admin_state(port: Port, up: bool) -> Port:

@@ -201,6 +201,10 @@ class Server:
     reservation_id: str = ""
     launch_index: int = 0
     hostname: str = ""
+    tried: tuple[HostName, ...] = ()  # hosts that were asked to boot it, in order
+    is_released: bool = False  # its host was given leave to run the guest in this attempt
+    is_locked: bool = False
+    locked_reason: str | None = None
     extra: Mapping[str, Any] = field(default_factory=dict)
 
 
@@ -221,8 +225,12 @@ def moved(server: Server, event: ServerEvent, now: datetime) -> Server:
 
 
 def failed(server: Server, fault: Fault, now: datetime) -> Server:
-    """The server in ERROR with its fault, and without a host: later events for it are answered with 422."""
-    return replace(moved(server, ServerEvent.FAILED, now), fault=fault, host=None, plug_deadline=None)
+    """The server in ERROR with its fault. One that never booted loses its host: later events for it get 422.
+
+    One that did keeps it: its disk is there, and a hard reboot may bring it back.
+    """
+    host = None if server.life.vm is VmState.BUILDING else server.host
+    return replace(moved(server, ServerEvent.FAILED, now), fault=fault, host=host, plug_deadline=None)
 
 
 def status(life: Life) -> str:

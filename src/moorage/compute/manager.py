@@ -1,0 +1,248 @@
+"""What a host does: one job at a time for each server, taken from its record, again and again until it is done."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Never
+
+import structlog
+
+from moorage.compute.boot import Boot, NotOurs, fault_of
+from moorage.compute.nics import BindingFailed
+from moorage.domain.errors import Exhausted, NotFound, Unavailable, VirtualInterfaceCreateException
+from moorage.domain.events import EventName
+from moorage.domain.hops import Fact, SubFact
+from moorage.domain.ids import PortId, ServerId
+from moorage.domain.server import Job, Server, ServerEvent, job_of
+from moorage.kit.per_key import PerKey
+from moorage.kit.retry import retry
+from moorage.kit.supervise import supervise
+from moorage.seams.bus import Bus
+from moorage.seams.hypervisor import GuestState
+from moorage.wire import messages as wire
+
+log = structlog.get_logger(__name__)
+
+HEARTBEAT_EVERY = 3.0  # seconds; dead after 10
+RECONCILE_EVERY = 5.0  # seconds
+STOP_PATIENCE = 5.0  # seconds a guest's OS gets to switch itself off
+JOB_PATIENCE = 60.0  # seconds a step is tried again while a neighbour is Unavailable
+
+
+@dataclass(frozen=True)
+class Capacity:
+    """What the host offers to the scheduler."""
+
+    vcpus: int
+    memory_mib: int
+    disk_gib: int
+    hypervisor_type: str
+
+
+@dataclass(frozen=True)
+class ComputeHost:
+    """The manager of one host."""
+
+    boot: Boot
+    bus: Bus
+    capacity: Capacity
+    jobs: PerKey[ServerId] = field(default_factory=PerKey)
+
+    async def run(self) -> Never:
+        """Serve the host until cancelled. A job that is cut off is found unfinished and run again at the next start."""
+        await supervise(
+            [
+                ("jobs", self.jobs.run),
+                ("messages", partial(self.bus.serve, f"compute.{self.boot.host}", self.handle)),
+                ("heartbeat", self._beat),
+                ("reconcile", self._reconcile),
+                ("looks", self.boot.expectations.keep_looking),
+                ("ended guests", self._watch_ended),
+            ]
+        )
+
+    async def handle(self, message: wire.Message) -> wire.Message | None:
+        """One message of the queue compute.<host>."""
+        match message:
+            case wire.DoJob(server=server):
+                await self.take_up(ServerId(server))
+            case wire.HostEvents(events=events):
+                await self._heard(events)
+            case wire.ConsoleWanted(server=server):
+                return wire.Console(output=await self._console(ServerId(server)))
+            case _:
+                log.warning("a message that is not for a host", message=type(message).__name__)
+        return None
+
+    async def take_up(self, server_id: ServerId) -> None:
+        """Start the job that the server's record stands for, unless it is under way. A delete cancels any other."""
+        server = await self.boot.records.of(server_id)
+        job = job_of(server.life) if server is not None else None
+        if server is None or job is None:
+            return
+        name = f"{job}#{server.attempt}"
+        if self.jobs.busy(server_id) != name:
+            self.jobs.start(server_id, name, partial(self._do, job, server_id), instead=job is Job.DELETE)
+
+    async def _do(self, job: Job, server_id: ServerId) -> None:
+        server = await self.boot.records.of(server_id)
+        if server is None or job_of(server.life) is not job:
+            return
+        with structlog.contextvars.bound_contextvars(
+            server=server.id, request_id=server.request_id, host=self.boot.host
+        ):
+            match job:
+                case Job.BOOT:
+                    await self._up(server, keeps_guest=False)
+                case Job.START:
+                    await self._up(server, keeps_guest=True)
+                case Job.REBOOT if server.reboot_type == "SOFT":
+                    await self._reboot_soft(server)
+                case Job.REBOOT:
+                    await self._patiently(partial(self.boot.take_down, server, keeps_guest=True))
+                    await self._up(server, keeps_guest=True)
+                case Job.STOP:
+                    await self._stop(server)
+                case Job.DELETE:
+                    await self._patiently(partial(self.boot.take_down, server, keeps_guest=False))
+                    await self._finish(server, ServerEvent.DELETED)
+
+    async def _up(self, server: Server, *, keeps_guest: bool) -> None:
+        try:
+            await self._patiently(partial(self.boot.bring_up, server))
+        except NotOurs:
+            log.info("the attempt is not the server's any more: clearing this host of it", attempt=server.attempt)
+            await self._patiently(partial(self.boot.clear_host, server.id))
+        except Exception as error:  # not cancellation: whoever cancels runs it again, or tears it down
+            log.warning("a server could not be brought up", error=str(error), exc_info=error)
+            await self._give_up(server, error, keeps_guest=keeps_guest)
+        else:
+            await self._finish(server, ServerEvent.BOOTED)
+
+    async def _give_up(self, server: Server, error: Exception, *, keeps_guest: bool) -> None:
+        await self._for_ever(partial(self.boot.take_down, server, keeps_guest=keeps_guest))
+        self._tell_failed(server, str(error))
+        elsewhere = not keeps_guest and not isinstance(error, (VirtualInterfaceCreateException, Exhausted))
+        details = f"host {self.boot.host}: {type(error).__name__}: {error}"
+        if isinstance(error, BindingFailed):
+            details = f"host {self.boot.host} has no live Open vSwitch agent: start it there. {error.message}"
+        elif isinstance(error, VirtualInterfaceCreateException):
+            details = f"host {self.boot.host}: no word from its network agent within {error.timeout:g} s. {error}"
+        report = partial(self.boot.records.failed, server, fault_of(error), details, is_elsewhere_possible=elsewhere)
+        await self._for_ever(report)
+
+    async def _stop(self, server: Server) -> None:
+        await self._patiently(partial(self.boot.hypervisor.power_off, server.id, patience=STOP_PATIENCE))
+        await self._patiently(partial(self.boot.take_down, server, keeps_guest=True))
+        await self._finish(server, ServerEvent.STOPPED)
+
+    async def _reboot_soft(self, server: Server) -> None:
+        try:
+            await self._patiently(partial(self.boot.hypervisor.reboot, server.id))
+        except Exception as error:
+            log.warning("a server could not be rebooted", error=str(error))
+            await self._give_up(server, error, keeps_guest=True)
+        else:
+            await self._finish(server, ServerEvent.REBOOTED)
+
+    async def _finish(self, server: Server, event: ServerEvent) -> None:
+        report = partial(self.boot.records.done, server.id, server.attempt, event)
+        is_granted = await self._for_ever(report)
+        if not is_granted and event is ServerEvent.BOOTED:
+            await self._patiently(partial(self.boot.clear_host, server.id))
+
+    async def _patiently(self, step: Callable[[], Awaitable[None]]) -> None:
+        await retry(step, on=Unavailable, timeout=JOB_PATIENCE)
+
+    async def _for_ever(self, step: Callable[[], Awaitable[object]]) -> bool:
+        return bool(await retry(step, on=Unavailable, timeout=None))
+
+    async def _heard(self, events: tuple[wire.HostEvent, ...]) -> None:
+        """Wake those who wait for these ports. What nobody waits for is only worth a word in the log."""
+        unawaited = await self.boot.expectations.heard({PortId(event.port) for event in events})
+        for event in events:
+            if event.port in unawaited and event.name is EventName.VIF_PLUGGED:
+                log.info(
+                    "nobody waits for this port: its news came late, or twice", port=event.port, server=event.server
+                )
+
+    async def _console(self, server: ServerId) -> bytes:
+        try:
+            return await self.boot.hypervisor.console(server)
+        except NotFound:
+            return b""
+
+    async def _beat(self) -> Never:
+        started = self.boot.clock.now()
+        while True:
+            beat = wire.HostHeartbeat(
+                host=self.boot.host,
+                vcpus=self.capacity.vcpus,
+                memory_mib=self.capacity.memory_mib,
+                disk_gib=self.capacity.disk_gib,
+                hypervisor_type=self.capacity.hypervisor_type,
+                started_at=started,
+            )
+            try:
+                await self.bus.call("compute-api", beat)
+            except Unavailable as error:
+                log.warning("compute API did not take the heartbeat", error=str(error))
+            await asyncio.sleep(HEARTBEAT_EVERY)
+
+    async def _reconcile(self) -> Never:
+        """At start and periodically: do what is recorded as unfinished, remove what belongs to nobody."""
+        strangers: frozenset[ServerId] = frozenset()
+        while True:
+            try:
+                strangers = await self._reconcile_once(strangers)
+            except Unavailable as error:
+                log.warning("could not compare records and guests", error=str(error))
+            await asyncio.sleep(RECONCILE_EVERY)
+
+    async def _reconcile_once(self, suspects: frozenset[ServerId]) -> frozenset[ServerId]:
+        unfinished, present = await self.boot.records.unfinished()
+        for server in sorted(unfinished):
+            await self.take_up(server)
+        states = await self.boot.hypervisor.states()
+        for server in sorted(present - unfinished):
+            if states.get(server, GuestState.OFF) is GuestState.OFF and self.jobs.busy(server) is None:
+                await self._guest_ended(server)
+        here = frozenset(states) | {vif.server for vif in (await self.boot.switch.plugged()).values()}
+        strangers = frozenset(server for server in here - present if self.jobs.busy(server) is None)
+        for server in sorted(strangers & suspects):  # seen twice: not one that was just being recorded
+            log.info("a guest that belongs to no record is removed", server=server)
+            await self.boot.clear_host(server)
+        return strangers
+
+    async def _watch_ended(self) -> None:
+        async for server in self.boot.hypervisor.ended():
+            if self.jobs.busy(server) is None:
+                await self._guest_ended(server)
+
+    async def _guest_ended(self, server_id: ServerId) -> None:
+        """A guest that runs no more though its record says so: its VIFs go, the record says SHUTOFF."""
+        server = await self.boot.records.of(server_id)
+        if server is None or job_of(server.life) is not None or server.life.power != 1:
+            return
+        self.jobs.start(server_id, "guest ended", partial(self._clear_ended, server))
+
+    async def _clear_ended(self, server: Server) -> None:
+        await self._patiently(partial(self.boot.take_down, server, keeps_guest=True))
+        await self._finish(server, ServerEvent.GUEST_ENDED)
+
+    def _tell_failed(self, server: Server, why: str) -> None:
+        clock = self.boot.clock
+        self.boot.timeline.tell(
+            Fact(
+                what=SubFact.FAILED,
+                wall=clock.now(),
+                monotonic=clock.monotonic(),
+                who="compute",
+                server=server.id,
+                generation=server.generation,
+                attempt=server.attempt,
+                host=self.boot.host,
+                detail=why,
+            )
+        )

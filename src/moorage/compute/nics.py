@@ -1,0 +1,128 @@
+"""A server's ports: made or adopted and bound on the way up (hop bound), deleted or unbound on the way down.
+
+Making is repeatable: a port is made and bound in one request, with the NIC's number in its profile, and a re-run first
+lists the server's ports and adopts by that number.
+"""
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+from moorage.domain.errors import Conflict, MoorageError, NotFound, Stale
+from moorage.domain.ids import Generation, HostName, NetworkId, PortId
+from moorage.domain.port import GENERATION_KEY, NIC_KEY
+from moorage.domain.server import NicInfo, RequestedNic, Server
+from moorage.kit.retry import retry
+from moorage.seams.network_api import NetworkApi, NetworkInfo, NetworkPort
+
+T = TypeVar("T")
+STALE_FOR = 5.0  # seconds: how long a write is tried again because the port has changed meanwhile
+
+
+class BindingFailed(MoorageError):
+    """The network cannot bind a port to this host: no live agent there. Another host may do."""
+
+
+@dataclass(frozen=True)
+class Nics:
+    network: NetworkApi
+    host: HostName
+
+    async def bring(self, server: Server, generation: Generation) -> Sequence[NetworkPort]:
+        """The server's ports in the order of its NICs, all bound to this host in `generation`.
+
+        Raises BindingFailed; Conflict for a port that is another server's; Exhausted when no address is left;
+        NotFound, Invalid, Unavailable.
+        """
+        theirs = await self.network.ports(device=server.id)
+        made = {port.profile.get(NIC_KEY): port for port in theirs}
+        brought: list[NetworkPort] = []
+        for number, wanted in enumerate(server.nics_wanted):
+            profile = {GENERATION_KEY: generation, NIC_KEY: number}
+            port = await self._bring_one(server, wanted, made.get(number), profile)
+            if port.vif_type in ("binding_failed", "unbound"):
+                raise BindingFailed(f"port {port.id} cannot be bound to this host: no live network agent there")
+            brought.append(port)
+        return brought
+
+    async def _bring_one(
+        self, server: Server, wanted: RequestedNic, made: NetworkPort | None, profile: Mapping[str, Any]
+    ) -> NetworkPort:
+        owner = f"compute:{server.availability_zone}"
+        if wanted.port is None and made is None:
+            assert wanted.network is not None  # a requested NIC names a network or a port
+            return await self.network.create_port(
+                network=wanted.network,
+                project=server.project,
+                device=server.id,
+                owner=owner,
+                host=self.host,
+                profile=profile,
+                fixed_ip=wanted.fixed_ip,
+                security_groups=server.security_groups or None,
+            )
+        port_id = wanted.port if wanted.port is not None else made.id if made is not None else PortId("")
+
+        async def bind() -> NetworkPort:
+            port = await self._read(port_id)
+            if port.device_id not in ("", server.id):
+                raise Conflict(f"Port {port.id} is still in use.", kind="PortInUse")
+            return await self.network.bind_port(port, device=server.id, owner=owner, host=self.host, profile=profile)
+
+        return await _on_fresh(bind)
+
+    async def release(self, server: Server) -> None:
+        """Delete the ports that were made for the server and unbind the others. Repeatable."""
+        theirs = {port.id: port for port in await self.network.ports(device=server.id)}
+        kept = {wanted.port for wanted in server.nics_wanted if wanted.port is not None}
+        for port_id in theirs:
+            await _on_fresh(self._releasing(server, port_id, is_kept=port_id in kept))
+
+    def _releasing(self, server: Server, port_id: PortId, *, is_kept: bool) -> Callable[[], Awaitable[None]]:
+        async def release() -> None:
+            try:
+                port = await self._read(port_id)
+                if port.device_id != server.id:
+                    return  # given to another meanwhile
+                if is_kept:
+                    await self.network.unbind_port(port)
+                else:
+                    await self.network.delete_port(port)
+            except NotFound:
+                return  # gone already
+
+        return release
+
+    async def describe(self, server: Server, ports: Sequence[NetworkPort]) -> Sequence[NicInfo]:
+        """What compute keeps of the ports, for its API."""
+        networks = await self._networks({port.network for port in ports})
+        wanted = {nic.port for nic in server.nics_wanted}
+        return [
+            NicInfo(
+                port=port.id,
+                network=port.network,
+                network_name=networks[port.network].name if port.network in networks else port.network,
+                mac_address=port.mac,
+                addresses=port.addresses,
+                is_ours=port.id not in wanted,
+            )
+            for port in ports
+        ]
+
+    async def mtus(self, ports: Sequence[NetworkPort]) -> Mapping[NetworkId, int]:
+        """The MTU of each network of these ports, bytes."""
+        return {info.id: info.mtu for info in (await self._networks({port.network for port in ports})).values()}
+
+    async def _networks(self, ids: set[NetworkId]) -> Mapping[NetworkId, NetworkInfo]:
+        return {info.id: info for info in await self.network.networks(ids=sorted(ids))} if ids else {}
+
+    async def _read(self, port_id: PortId) -> NetworkPort:
+        found = await self.network.ports(ids=[port_id])
+        if not found:
+            raise NotFound(f"Port {port_id} could not be found.", kind="PortNotFound")
+        return found[0]
+
+
+async def _on_fresh(write: Callable[[], Awaitable[T]]) -> T:
+    """Do a read-and-write, again while the port turns out to have changed in between."""
+    return await retry(write, on=Stale, timeout=STALE_FOR, first=0.005, longest=0.2)

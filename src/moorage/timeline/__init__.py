@@ -1,0 +1,1 @@
+"""The facts of each boot, kept and shown."""
