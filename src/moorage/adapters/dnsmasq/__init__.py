@@ -1,0 +1,1 @@
+"""DHCP by dnsmasq, one for each network (the Dhcp seam)."""
