@@ -8,6 +8,8 @@ from pathlib import Path
 import pytest
 
 from moorage.adapters.dnsmasq.dhcp import Dnsmasq
+from moorage.adapters.memory.dhcp import MemoryDhcp
+from moorage.adapters.memory.switch import MemorySwitch
 from moorage.adapters.world.client import HolderProcess
 from moorage.domain.errors import Unavailable
 from moorage.domain.ids import NetworkId, PortId
@@ -15,7 +17,7 @@ from moorage.domain.network import Route
 from moorage.seams.dhcp import Dhcp, DhcpNetwork, DhcpRange, Reservation
 
 root_only = pytest.mark.skipif(os.geteuid() != 0, reason="makes namespaces, as root")
-ADAPTERS = [pytest.param("dnsmasq", marks=root_only)]
+ADAPTERS = ["memory", pytest.param("dnsmasq", marks=root_only)]
 
 
 @dataclass(frozen=True)
@@ -26,9 +28,25 @@ class Subject:
     kill: Callable[[NetworkId], Awaitable[None]]  # the server dies
 
 
+def in_memory() -> Subject:
+    """The simulated world outlives what uses it: the new instance is the old one."""
+    switch = MemorySwitch()
+    dhcp = MemoryDhcp(switch)
+
+    async def make_device(device: str) -> None:
+        await switch.add_service_port(PortId(device), device, "fa:16:3e:00:00:01", 7, network(1).network)
+
+    async def kill(network: NetworkId) -> None:
+        dhcp.dies(network)
+
+    return Subject(dhcp, make_device, lambda: dhcp, kill)
+
+
 @pytest.fixture(params=ADAPTERS)
 async def subject(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Subject]:
-    assert request.param == "dnsmasq"
+    if request.param == "memory":
+        yield in_memory()
+        return
     async with HolderProcess() as holder:
         world = holder.world("host-1")
 

@@ -1,0 +1,244 @@
+"""A simulated virtual switch, both its sides (hops plugged, seen, wired): it behaves as Open vSwitch does, late too."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from dataclasses import replace
+
+from moorage.adapters.memory.changes import Changes
+from moorage.domain.errors import Unavailable
+from moorage.domain.ids import NetworkId, PortId
+from moorage.seams.switch import DEAD_VLAN, Flow, Interface, Vif, WirePlan
+
+FIRST_OFPORT, LAST_OFPORT = 1, 65279
+
+
+class MemorySwitch:
+    """The switch of one host. It is the world: it outlives the compute service and the agent that use it.
+
+    Fulfils Plugging and Wiring. Each call takes its latency first and then happens all at once, so that one that is
+    cancelled has done nothing. Faults are settings: `refuse_device`, `database_down`, `restart()`.
+    """
+
+    def __init__(
+        self,
+        *,
+        plug: float = 0.0005,  # seconds, as all here
+        ofport: float = 0.001,  # from the row's commit until the device is open
+        wire: float = 0.0005,  # for a whole batch of plans
+        open_timeout: float = 5.0,  # how long a service port is waited for
+    ) -> None:
+        self._plug_latency = plug
+        self._ofport_latency = ofport
+        self._wire_latency = wire
+        self._open_timeout = open_timeout
+        self._vifs: dict[PortId, Vif] = {}
+        self._rows: dict[PortId, Interface] = {}
+        self._flows: dict[PortId, tuple[Flow, ...]] = {}
+        self._opening: dict[PortId, asyncio.TimerHandle] = {}
+        self._next_ofport = FIRST_OFPORT
+        self._is_database_down = False
+        self.changes = Changes()
+        self.refuse_device: set[PortId] = set()
+        """Ports whose devices the switch cannot open: no ofport, and OVS's own words in `error`.
+
+        As in OVS it is tried again when the port is plugged anew, and after a restart.
+        """
+
+    # The world as it is, for other parts of it and for tests
+
+    def interface(self, port: PortId) -> Interface | None:
+        """A port as it is now, also while the database is down."""
+        return self._rows.get(port)
+
+    def service_port(self, device: str) -> Interface | None:
+        """The port of our own that has this device."""
+        return next((row for row in self._rows.values() if row.is_service and row.device == device), None)
+
+    def flows(self, port: PortId) -> tuple[Flow, ...]:
+        """The flows that the last wiring of this port left."""
+        return self._flows.get(port, ())
+
+    # Faults
+
+    @property
+    def database_down(self) -> bool:
+        """While true every call raises Unavailable and watchers hear nothing; the packets flow on."""
+        return self._is_database_down
+
+    @database_down.setter
+    def database_down(self, is_down: bool) -> None:
+        self._is_database_down = is_down
+        if not is_down:
+            self._open_the_rest()
+            self.changes.tell()
+
+    def restart(self) -> None:
+        """vswitchd starts anew: rows and VLANs stay, flows and ofports are gone, nothing counts as wired any more."""
+        self._flows.clear()
+        for port, row in self._rows.items():
+            self._rows[port] = replace(row, ofport=None, error=None, wired="-" if row.is_service else None)
+        self._open_the_rest()
+        self.changes.tell()
+
+    # Plugging
+
+    async def plug(self, vif: Vif) -> None:
+        await self._reach(self._plug_latency, f"plugging port {vif.port}")
+        before = self._vifs.get(vif.port)
+        if before == vif:
+            return
+        self._vifs[vif.port] = vif
+        row = self._rows.get(vif.port)
+        if before is None or row is None or before.device != vif.device:
+            row = Interface(port=vif.port, device=vif.device, mac=vif.mac, ofport=None, vlan=DEAD_VLAN)
+        self._rows[vif.port] = replace(
+            row, mac=vif.mac, vlan=DEAD_VLAN, generation=vif.generation, wired=None, error=None
+        )
+        self._open(vif.port)
+        self.changes.tell()
+
+    async def unplug(self, port: PortId) -> None:
+        await self._reach(self._plug_latency, f"unplugging port {port}")
+        if self._vifs.pop(port, None) is not None:
+            self._remove(port)
+
+    async def plugged(self) -> Mapping[PortId, Vif]:
+        await self._reach(0.0, "listing the plugged ports")
+        return dict(self._vifs)
+
+    # Wiring
+
+    async def watch(self) -> AsyncIterator[Mapping[PortId, Interface]]:
+        while True:
+            seen = self.changes.count
+            if not self._is_database_down:
+                yield dict(self._rows)
+            await self.changes.after(seen)
+
+    async def look(self) -> Mapping[PortId, Interface]:
+        await self._reach(0.0, "looking at the switch")
+        return dict(self._rows)
+
+    async def wire(self, plans: Sequence[WirePlan]) -> Mapping[PortId, str]:
+        await self._reach(self._wire_latency, "wiring ports")
+        failed: dict[PortId, str] = {}
+        for plan in plans:
+            row = self._rows.get(plan.port)
+            reason = _why_not(row, plan)
+            if row is None or reason is not None:
+                failed[plan.port] = reason or ""
+                continue
+            self._flows[plan.port] = plan.flows
+            wired = plan.generation or "-"
+            self._rows[plan.port] = replace(row, vlan=plan.vlan, network=plan.network, wired=wired)
+        if len(failed) < len(plans):
+            self.changes.tell()
+        return failed
+
+    async def unwire(self, ports: Sequence[PortId]) -> None:
+        await self._reach(self._wire_latency, "unwiring ports")
+        for port in ports:
+            self._flows.pop(port, None)
+            row = self._rows.get(port)
+            if row is not None and not row.is_service:
+                self._rows[port] = replace(row, vlan=DEAD_VLAN, wired=None)
+        self.changes.tell()
+
+    async def add_service_port(self, port: PortId, device: str, mac: str, vlan: int, network: NetworkId) -> int:
+        await self._reach(self._plug_latency, f"adding service port {port}")
+        row = self._rows.get(port)
+        if row is None or row.device != device:
+            row = Interface(port=port, device=device, mac=mac, ofport=None, vlan=vlan, is_service=True)
+        row = replace(row, mac=mac, vlan=vlan, network=network, wired="-", error=None)
+        if row != self._rows.get(port):
+            self._rows[port] = row
+            self._open(port)
+            self.changes.tell()
+        return await self._opened(port)
+
+    async def remove_service_port(self, port: PortId) -> None:
+        await self._reach(self._plug_latency, f"removing service port {port}")
+        if port not in self._vifs and port in self._rows:
+            self._remove(port)
+
+    # Inside
+
+    async def _reach(self, latency: float, act: str) -> None:
+        """Come to the database and back; every change happens after it, in one go."""
+        self._check_database(act)
+        await asyncio.sleep(latency)
+        self._check_database(act)
+
+    def _check_database(self, act: str) -> None:
+        if self._is_database_down:
+            raise Unavailable(f"{act}: the switch's database does not answer")
+
+    def _remove(self, port: PortId) -> None:
+        del self._rows[port]
+        self._flows.pop(port, None)
+        if port in self._opening:
+            self._opening.pop(port).cancel()
+        self.changes.tell()
+
+    def _open_the_rest(self) -> None:
+        for port in self._rows:
+            self._open(port)
+
+    def _open(self, port: PortId) -> None:
+        """Let vswitchd open the device, in its own time."""
+        if self._rows[port].ofport is None:
+            if port in self._opening:
+                self._opening.pop(port).cancel()
+            self._opening[port] = _later(self._ofport_latency, lambda: self._is_open(port))
+
+    def _is_open(self, port: PortId) -> None:
+        del self._opening[port]
+        if self._is_database_down:
+            return  # nobody to tell: told when the database is back
+        row = self._rows[port]
+        if port in self.refuse_device:
+            error = f"could not open network device {row.device} (No such device)"
+            self._rows[port] = replace(row, error=error)
+        else:
+            self._rows[port] = replace(row, ofport=self._free_ofport(), error=None)
+        self.changes.tell()
+
+    def _free_ofport(self) -> int:
+        """The next number that no port has: OVS, too, gives a number that was freed not at once again."""
+        taken = {row.ofport for row in self._rows.values()}
+        for _ in range(FIRST_OFPORT, LAST_OFPORT + 1):
+            number = self._next_ofport
+            self._next_ofport = number + 1 if number < LAST_OFPORT else FIRST_OFPORT
+            if number not in taken:
+                return number
+        raise AssertionError("a simulated switch has more ports than OpenFlow has numbers")
+
+    async def _opened(self, port: PortId) -> int:
+        """The port's ofport, once it has one."""
+        try:
+            async with asyncio.timeout(self._open_timeout):
+                while True:
+                    seen = self.changes.count
+                    row = self._rows.get(port)
+                    if row is None or row.error is not None:
+                        raise Unavailable(f"opening service port {port}: {row.error if row else 'it was removed'}")
+                    if row.ofport is not None:
+                        return row.ofport
+                    await self.changes.after(seen)
+        except TimeoutError as error:
+            raise Unavailable(f"opening service port {port}: no ofport in {self._open_timeout:g} s") from error
+
+
+def _why_not(row: Interface | None, plan: WirePlan) -> str | None:
+    """Why a plan does not fit the port as it is, None when it does."""
+    if row is None:
+        return "it is not on the switch"
+    if row.ofport != plan.ofport:
+        return f"its ofport is {row.ofport}, not {plan.ofport}"
+    if row.generation != plan.generation:
+        return f"it was plugged again, in generation {row.generation}"
+    return None
+
+
+def _later(seconds: float, call: Callable[[], None]) -> asyncio.TimerHandle:
+    return asyncio.get_running_loop().call_later(seconds, call)

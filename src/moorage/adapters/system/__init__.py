@@ -1,0 +1,1 @@
+"""What the operating system itself gives us: its clock."""
