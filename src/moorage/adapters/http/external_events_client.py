@@ -24,7 +24,10 @@ class HttpExternalEvents:
         )
         if reply.status in (200, 207):
             return Answer(reply.status, _codes(reply.body, len(events)))
-        return Answer(reply.status, reason=reply.body[:500].decode(errors="replace"))
+        reason = reply.body[:500].decode(errors="replace")
+        if reply.status == 404 and b'"itemNotFound"' in reply.body:  # Novas until the mid-2020s, when none is known
+            return Answer(404, (404,) * len(events), reason)
+        return Answer(reply.status, reason=reason)
 
 
 def _entry(event: ExternalEvent) -> dict[str, str]:

@@ -12,11 +12,11 @@ from moorage.domain.ids import ImageId, ProjectId
 from moorage.kit.translating import translating
 from moorage.seams.image_api import ImageInfo
 
-_FIELDS = frozenset(
-    ("id", "name", "status", "visibility", "size", "virtual_size", "checksum", "os_hash_algo", "os_hash_value")
-    + ("os_hidden", "protected", "min_disk", "min_ram", "owner", "disk_format", "container_format", "created_at")
-    + ("updated_at", "tags", "file", "self", "schema")
-)
+_FIELDS = {
+    *("id", "name", "status", "visibility", "size", "virtual_size", "checksum", "os_hash_algo", "os_hash_value"),
+    *("os_hidden", "protected", "min_disk", "min_ram", "owner", "disk_format", "container_format", "created_at"),
+    *("updated_at", "tags", "file", "self", "schema"),
+}
 _OPEN = ("public", "community", "shared")
 
 
