@@ -1,0 +1,127 @@
+"""What the agent decides to wire, and how."""
+
+import pytest
+
+from moorage.agent.plan import Known, flows_for, news_of, plan_for, vlan_for, vlans_of
+from moorage.domain.errors import Exhausted
+from moorage.domain.ids import Generation, NetworkId, PortId
+from moorage.seams.switch import DEAD_VLAN, Interface, Normal
+from moorage.wire.messages import PortDetails
+
+MAC = "fa:16:3e:00:00:01"
+
+
+def interface(port: str = "p", **changes: object) -> Interface:
+    given: dict[str, object] = {
+        "port": PortId(port),
+        "device": "tap" + port,
+        "mac": MAC,
+        "ofport": 7,
+        "vlan": DEAD_VLAN,
+        "generation": Generation("g1"),
+        **changes,
+    }
+    return Interface(**given)  # type: ignore[arg-type]
+
+
+def bridge(*interfaces: Interface) -> dict[PortId, Interface]:
+    return {found.port: found for found in interfaces}
+
+
+def up(generation: str = "g1", ofport: int = 7) -> Known:
+    return Known(generation, ofport, is_up=True)
+
+
+WIRED = {"vlan": 5, "wired": "g1", "network": NetworkId("n")}
+
+
+def test_a_port_never_seen_is_news() -> None:
+    fresh, gone = news_of(bridge(interface()), {})
+    assert ([found.port for found in fresh], gone) == (["p"], [])
+
+
+def test_a_port_without_an_ofport_is_not_looked_at() -> None:
+    assert news_of(bridge(interface(ofport=None, error="could not open device")), {}) == ([], [])
+
+
+def test_a_port_of_our_own_is_not_looked_at() -> None:
+    assert news_of(bridge(interface(is_service=True)), {}) == ([], [])
+
+
+def test_a_wired_port_that_is_known_is_no_news() -> None:
+    assert news_of(bridge(interface(**WIRED)), {PortId("p"): up()}) == ([], [])
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {**WIRED, "generation": Generation("g2")},
+        {**WIRED, "ofport": 8},
+        {**WIRED, "wired": None},
+        {**WIRED, "vlan": DEAD_VLAN},
+        {**WIRED, "vlan": None},
+    ],
+)
+def test_a_known_port_that_is_not_what_it_was_is_news(changed: dict[str, object]) -> None:
+    fresh, _ = news_of(bridge(interface(**changed)), {PortId("p"): up()})
+    assert [found.port for found in fresh] == ["p"]
+
+
+def test_a_port_that_was_refused_is_asked_about_once() -> None:
+    assert news_of(bridge(interface()), {PortId("p"): Known("g1", 7, is_up=False)}) == ([], [])
+
+
+@pytest.mark.parametrize("left", [{}, bridge(interface(ofport=None))])
+def test_a_known_port_that_is_not_there_any_more_is_gone(left: dict[PortId, Interface]) -> None:
+    assert news_of(left, {PortId("p"): up()}) == ([], ["p"])
+
+
+def test_networks_keep_the_vlans_that_the_bridge_shows() -> None:
+    vlans = vlans_of([interface(**WIRED), interface("q"), interface("r", vlan=6, network=NetworkId("m"))])
+    assert vlans == {"n": 5, "m": 6}
+    assert vlan_for(NetworkId("n"), vlans) == 5
+    assert vlan_for(NetworkId("new"), vlans) == 1
+
+
+def test_a_host_without_a_free_vlan_says_so() -> None:
+    with pytest.raises(Exhausted):
+        vlan_for(NetworkId("new"), {NetworkId(str(vlan)): vlan for vlan in range(1, DEAD_VLAN)})
+
+
+def details(**changes: object) -> PortDetails:
+    given: dict[str, object] = {
+        "port": "p",
+        "is_bound_here": True,
+        "network": "n",
+        "mac": MAC,
+        "addresses": ("10.0.0.5",),
+        **changes,
+    }
+    return PortDetails(**given)  # type: ignore[arg-type]
+
+
+def test_a_plan_names_the_generation_that_was_plugged() -> None:
+    plan = plan_for(details(), interface(), 5)
+    assert (plan.ofport, plan.vlan, plan.network, plan.generation) == (7, 5, "n", "g1")
+
+
+def test_a_port_may_only_send_as_itself() -> None:
+    flows = flows_for(details(), 7)
+    assert all(flow.match.in_port == 7 for flow in flows)
+    passing = [flow.match for flow in flows if flow.actions == (Normal(),)]
+    assert all(match.dl_src == MAC for match in passing)
+    sources = {str(match.nw_src) for match in passing if match.nw_src is not None}
+    assert sources == {"10.0.0.5/32"}
+    assert {str(match.arp_spa) for match in passing if match.arp_spa is not None} == {"10.0.0.5/32", "0.0.0.0/32"}
+    [everything_else] = [flow for flow in flows if flow.priority == 1]
+    assert everything_else.actions == ()
+
+
+def test_allowed_address_pairs_may_be_used_too() -> None:
+    flows = flows_for(details(allowed_address_pairs=({"ip_address": "10.9.0.0/24"},)), 7)
+    assert "10.9.0.0/24" in {str(flow.match.nw_src) for flow in flows}
+
+
+def test_without_port_security_a_port_may_send_anything() -> None:
+    [flow] = flows_for(details(port_security_enabled=False), 7)
+    assert (flow.match.dl_src, flow.actions) == (None, (Normal(),))
