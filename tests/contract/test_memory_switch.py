@@ -101,7 +101,7 @@ async def test_plugging_in_a_new_generation_isolates_the_port_again(switch: Swit
     await switch.wire([plan(bridge[vif().port])])
     await switch.plug(vif(generation=SECOND))
     seen = (await switch.look())[vif().port]
-    assert (seen.vlan, seen.generation, seen.wired) == (DEAD_VLAN, SECOND, None)
+    assert (seen.vlan, seen.generation, seen.wired, seen.network) == (DEAD_VLAN, SECOND, None, None)
     assert await switch.plugged() == {vif().port: vif(generation=SECOND)}
 
 
@@ -146,6 +146,14 @@ async def test_unwiring_ports_that_are_gone_is_fine(switch: Switch) -> None:
     await switch.unwire([vif().port])
     await switch.unwire([vif().port, vif(2).port])
     assert await switch.look() == {}
+
+
+async def test_an_unwired_port_is_isolated_again(switch: Switch) -> None:
+    bridge = await opened(switch, vif())
+    await switch.wire([plan(bridge[vif().port])])
+    await switch.unwire([vif().port])
+    seen = (await switch.look())[vif().port]
+    assert (seen.vlan, seen.wired) == (DEAD_VLAN, None)
 
 
 async def test_a_service_port_works_at_once_and_is_no_servers(switch: Switch) -> None:

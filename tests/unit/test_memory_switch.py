@@ -1,13 +1,14 @@
 """What the simulated switch does beyond its contract: latencies, and faults as settings."""
 
 import asyncio
+from dataclasses import replace
 
 import pytest
 
 from moorage.adapters.memory.switch import MemorySwitch
 from moorage.domain.errors import Unavailable
 from moorage.domain.ids import Generation, NetworkId, PortId, ServerId, device_name
-from moorage.seams.switch import Vif, WirePlan
+from moorage.seams.switch import DEAD_VLAN, Vif, WirePlan
 
 pytestmark = pytest.mark.looptime
 
@@ -83,9 +84,35 @@ async def test_a_service_port_that_cannot_be_opened_is_unavailable() -> None:
 
 async def test_a_service_port_that_is_not_opened_in_time_is_unavailable() -> None:
     switch, loop = MemorySwitch(ofport=60.0), asyncio.get_running_loop()
-    with pytest.raises(Unavailable, match="no ofport"):
+    with pytest.raises(Unavailable, match="no word"):
         await switch.add_service_port(SERVICE, "tapd", "m", 7, NET)
     assert loop.time() < 6.0
+
+
+async def test_a_port_whose_flows_are_refused_is_isolated() -> None:
+    switch = MemorySwitch()
+    await wired(switch)
+    switch.refuse_flows.add(PORT)
+    row = switch.interface(PORT)
+    assert row is not None
+    assert row.ofport is not None
+    assert "refused its flows" in (await switch.wire([plan(row.ofport)]))[PORT]
+    row = switch.interface(PORT)
+    assert row is not None
+    assert (row.vlan, row.wired) == (DEAD_VLAN, None)
+
+
+async def test_a_port_that_somebody_else_plugged_is_wired_without_a_generation() -> None:
+    switch = MemorySwitch()
+    switch.plugged_by_another(PORT, "tapnova", "fa:16:3e:00:00:01")
+    await asyncio.sleep(1.0)
+    assert await switch.plugged() == {}
+    assert await switch.wire([replace(plan(1), generation=None)]) == {}
+    row = switch.interface(PORT)
+    assert row is not None
+    assert (row.generation, row.wired) == (None, "-")
+    await switch.unplug(PORT)
+    assert await switch.look() == {}
 
 
 async def test_a_restart_leaves_nothing_wired_and_gives_new_ofports() -> None:

@@ -69,8 +69,8 @@ class MemoryHypervisor:
         """While true every call raises Unavailable."""
         self.deaf: set[ServerId] = set()
         """Guests whose OS does not listen when it is asked to switch off."""
-        switch.changes.listen(self._ask_for_addresses)
-        dhcp.changes.listen(self._ask_for_addresses)
+        switch.changes.listen(self._all_ask)
+        dhcp.changes.listen(self._all_ask)
 
     # The world as it is, for other parts of it and for tests
 
@@ -126,7 +126,7 @@ class MemoryHypervisor:
             raise NotFound(f"resuming guest {server}: it is off")
         if found.state is GuestState.HELD:
             found.start()
-            self._ask_for_addresses()
+            self._ask(found)
 
     async def power_off(self, server: ServerId, *, patience: float = 0.0) -> None:
         await self._reach(self._power_off_latency, f"switching off guest {server}")
@@ -138,10 +138,10 @@ class MemoryHypervisor:
 
     async def reboot(self, server: ServerId, *, patience: float = 5.0) -> None:
         await self._reach(self._resume_latency, f"rebooting guest {server}")
+        await self._ask_to_end(self._running(server), patience)
         found = self._running(server)
-        await self._ask_to_end(found, patience)
-        self._running(server).start()
-        self._ask_for_addresses()
+        found.start()
+        self._ask(found)
 
     async def destroy(self, server: ServerId) -> None:
         await self._reach(self._power_off_latency, f"destroying guest {server}")
@@ -191,15 +191,18 @@ class MemoryHypervisor:
             raise Conflict(f"rebooting guest {server}: it is {found.state}")
         return found
 
-    def _ask_for_addresses(self) -> None:
-        """What the running guests' DHCP clients do at every change of the world."""
+    def _all_ask(self) -> None:
+        """What the guests' DHCP clients do at every change of the world."""
         for found in self._guests.values():
-            if found.state is GuestState.RUNNING and len(found.addresses) < len(found.guest.nics):
-                for nic in found.guest.nics:
-                    address = None if nic.port in found.addresses else self._offered(nic)
-                    if address is not None:
-                        found.addresses[nic.port] = address
-                        found.print(f"moorage-guest: address {address}")
+            self._ask(found)
+
+    def _ask(self, found: _Simulated) -> None:
+        if found.state is GuestState.RUNNING and len(found.addresses) < len(found.guest.nics):
+            for nic in found.guest.nics:
+                address = None if nic.port in found.addresses else self._offered(nic)
+                if address is not None:
+                    found.addresses[nic.port] = address
+                    found.print(f"moorage-guest: address {address}")
 
     def _offered(self, nic: Nic) -> str | None:
         """The address that DHCP offers on this NIC; None while there is no way to a server, or none for its MAC."""

@@ -16,7 +16,8 @@ class MemorySwitch:
     """The switch of one host. It is the world: it outlives the compute service and the agent that use it.
 
     Fulfils Plugging and Wiring. Each call takes its latency first and then happens all at once, so that one that is
-    cancelled has done nothing. Faults are settings: `refuse_device`, `database_down`, `restart()`.
+    cancelled has done nothing. Faults are settings: `refuse_device`, `refuse_flows`, `database_down`,
+    `restart()`.
     """
 
     def __init__(
@@ -43,6 +44,8 @@ class MemorySwitch:
 
         As in OVS it is tried again when the port is plugged anew, and after a restart.
         """
+        self.refuse_flows: set[PortId] = set()
+        """Ports that cannot be wired: the switch answers their flows with an error."""
 
     # The world as it is, for other parts of it and for tests
 
@@ -58,7 +61,13 @@ class MemorySwitch:
         """The flows that the last wiring of this port left."""
         return self._flows.get(port, ())
 
-    # Faults
+    # Faults, and what others do
+
+    def plugged_by_another(self, port: PortId, device: str, mac: str) -> None:
+        """Somebody who knows no generations (a real Nova) plugs a VIF."""
+        self._rows[port] = Interface(port=port, device=device, mac=mac, ofport=None, vlan=None)
+        self._open(port)
+        self.changes.tell()
 
     @property
     def database_down(self) -> bool:
@@ -89,18 +98,20 @@ class MemorySwitch:
             return
         self._vifs[vif.port] = vif
         row = self._rows.get(vif.port)
-        if before is None or row is None or before.device != vif.device:
-            row = Interface(port=vif.port, device=vif.device, mac=vif.mac, ofport=None, vlan=DEAD_VLAN)
-        self._rows[vif.port] = replace(
-            row, mac=vif.mac, vlan=DEAD_VLAN, generation=vif.generation, wired=None, error=None
+        self._rows[vif.port] = Interface(
+            port=vif.port,
+            device=vif.device,
+            mac=vif.mac,
+            ofport=row.ofport if row is not None and row.device == vif.device else None,
+            vlan=DEAD_VLAN,
+            generation=vif.generation,
         )
         self._open(vif.port)
         self.changes.tell()
 
     async def unplug(self, port: PortId) -> None:
         await self._reach(self._plug_latency, f"unplugging port {port}")
-        if self._vifs.pop(port, None) is not None:
-            self._remove(port)
+        self._remove(port)
 
     async def plugged(self) -> Mapping[PortId, Vif]:
         await self._reach(0.0, "listing the plugged ports")
@@ -124,24 +135,25 @@ class MemorySwitch:
         failed: dict[PortId, str] = {}
         for plan in plans:
             row = self._rows.get(plan.port)
-            reason = _why_not(row, plan)
-            if row is None or reason is not None:
-                failed[plan.port] = reason or ""
-                continue
-            self._flows[plan.port] = plan.flows
-            wired = plan.generation or "-"
-            self._rows[plan.port] = replace(row, vlan=plan.vlan, network=plan.network, wired=wired)
-        if len(failed) < len(plans):
-            self.changes.tell()
+            why = _why_not(row, plan)
+            if row is None or why is not None:
+                failed[plan.port] = why or ""
+            elif plan.port in self.refuse_flows:
+                failed[plan.port] = "the switch refused its flows: OFPBAC_BAD_OUT_PORT"
+                self._isolate(row)
+            else:
+                self._flows[plan.port] = plan.flows
+                wired = plan.generation or "-"
+                self._rows[plan.port] = replace(row, vlan=plan.vlan, network=plan.network, wired=wired)
+        self.changes.tell()
         return failed
 
     async def unwire(self, ports: Sequence[PortId]) -> None:
         await self._reach(self._wire_latency, "unwiring ports")
         for port in ports:
-            self._flows.pop(port, None)
             row = self._rows.get(port)
             if row is not None and not row.is_service:
-                self._rows[port] = replace(row, vlan=DEAD_VLAN, wired=None)
+                self._isolate(row)
         self.changes.tell()
 
     async def add_service_port(self, port: PortId, device: str, mac: str, vlan: int, network: NetworkId) -> int:
@@ -158,8 +170,7 @@ class MemorySwitch:
 
     async def remove_service_port(self, port: PortId) -> None:
         await self._reach(self._plug_latency, f"removing service port {port}")
-        if port not in self._vifs and port in self._rows:
-            self._remove(port)
+        self._remove(port)
 
     # Inside
 
@@ -173,8 +184,14 @@ class MemorySwitch:
         if self._is_database_down:
             raise Unavailable(f"{act}: the switch's database does not answer")
 
+    def _isolate(self, row: Interface) -> None:
+        self._flows.pop(row.port, None)
+        self._rows[row.port] = replace(row, vlan=DEAD_VLAN, wired=None)
+
     def _remove(self, port: PortId) -> None:
-        del self._rows[port]
+        if self._rows.pop(port, None) is None:
+            return
+        self._vifs.pop(port, None)
         self._flows.pop(port, None)
         if port in self._opening:
             self._opening.pop(port).cancel()
@@ -220,13 +237,13 @@ class MemorySwitch:
                 while True:
                     seen = self.changes.count
                     row = self._rows.get(port)
-                    if row is None or row.error is not None:
-                        raise Unavailable(f"opening service port {port}: {row.error if row else 'it was removed'}")
-                    if row.ofport is not None:
+                    if row is not None and row.ofport is not None:
                         return row.ofport
                     await self.changes.after(seen)
         except TimeoutError as error:
-            raise Unavailable(f"opening service port {port}: no ofport in {self._open_timeout:g} s") from error
+            row = self._rows.get(port)
+            why = (row.error if row is not None else "it was removed") or "no word from it"
+            raise Unavailable(f"the switch has not opened port {port}: {why}") from error
 
 
 def _why_not(row: Interface | None, plan: WirePlan) -> str | None:
