@@ -1,0 +1,212 @@
+"""Hosts of the three kinds: which adapters stand behind the seams of compute and agent."""
+
+import asyncio
+import os
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import Never
+
+from moorage.adapters.memory.dhcp import MemoryDhcp
+from moorage.adapters.memory.hypervisor import MemoryHypervisor
+from moorage.adapters.memory.switch import MemorySwitch
+from moorage.agent.agent import Agent
+from moorage.agent.dhcp import DhcpServers
+from moorage.app.config import CloudSettings, HostKind
+from moorage.compute.boot import Boot, PluggingRules
+from moorage.compute.expectations import Expectations
+from moorage.compute.images import Images
+from moorage.compute.manager import Capacity, ComputeHost
+from moorage.compute.nics import Nics
+from moorage.compute.records import Records
+from moorage.domain.ids import Generation, HostName, NetworkId, PortId, ServerId
+from moorage.kit.slot import Slot
+from moorage.kit.supervise import supervise
+from moorage.seams.bus import Bus
+from moorage.seams.clock import Clock
+from moorage.seams.dhcp import Dhcp
+from moorage.seams.hypervisor import Hypervisor
+from moorage.seams.image_api import ImageApi
+from moorage.seams.network_api import NetworkApi
+from moorage.seams.switch import Plugging, Wiring
+from moorage.seams.timeline import Timeline
+from moorage.seams.world import World
+
+Runner = tuple[str, Callable[[], Awaitable[object]]]
+
+
+@dataclass(frozen=True)
+class Outside:
+    """What a host needs of the rest of the cloud."""
+
+    bus: Bus
+    network: NetworkApi
+    images: ImageApi
+    clock: Clock
+    timeline: Timeline
+    rules: PluggingRules
+
+
+@dataclass(frozen=True)
+class Equipment:
+    """One host's adapters. `wiring` makes an agent's own view of the switch, with what must run for it."""
+
+    name: HostName
+    plugging: Plugging
+    wiring: Callable[[], tuple[Wiring, Sequence[Runner]]]
+    hypervisor: Hypervisor
+    dhcp: Callable[[], Dhcp]
+    capacity: Capacity
+    images: Path | None = None
+    runners: Sequence[Runner] = ()
+    world: World | None = None
+
+
+@dataclass(frozen=True)
+class Host:
+    """A host with its two services."""
+
+    equipment: Equipment
+    compute: ComputeHost
+    agent: Slot
+    slot: Slot = field(repr=False)
+
+    async def run(self) -> Never:
+        await supervise(
+            [*self.equipment.runners, (f"compute on {self.equipment.name}", self.slot.run), ("agent", self.agent.run)]
+        )
+
+
+def make_host(equipment: Equipment, outside: Outside) -> Host:
+    """The host's services on its adapters. Each life of the agent, and of compute, starts from nothing."""
+    compute = _compute(equipment, outside)
+    return Host(equipment, compute, Slot(partial(_agent_life, equipment, outside)), Slot(compute.run))
+
+
+def _compute(equipment: Equipment, outside: Outside) -> ComputeHost:
+    boots: list[Boot] = []
+
+    def woken(server: ServerId, port: PortId, generation: Generation, why: str) -> None:
+        boots[0].told_woken(server, port, generation, why)
+
+    boot = Boot(
+        host=equipment.name,
+        rules=outside.rules,
+        records=Records(outside.bus, equipment.name),
+        nics=Nics(outside.network, equipment.name),
+        network=outside.network,
+        switch=equipment.plugging,
+        hypervisor=equipment.hypervisor,
+        images=Images(outside.images, equipment.images),
+        expectations=Expectations(outside.network, outside.clock, woken),
+        clock=outside.clock,
+        timeline=outside.timeline,
+    )
+    boots.append(boot)
+    return ComputeHost(boot, outside.bus, equipment.capacity)
+
+
+async def _agent_life(equipment: Equipment, outside: Outside) -> Never:
+    wiring, runners = equipment.wiring()
+    vlans: dict[NetworkId, int] = {}
+    dhcp = DhcpServers(equipment.name, equipment.dhcp(), wiring, outside.bus, vlans)
+    agent = Agent(
+        host=equipment.name,
+        wiring=wiring,
+        dhcp=dhcp,
+        bus=outside.bus,
+        clock=outside.clock,
+        timeline=outside.timeline,
+        vlans=vlans,
+    )
+    await supervise([*runners, (f"agent on {equipment.name}", agent.run)])
+
+
+def simulated(name: HostName, settings: CloudSettings) -> Equipment:
+    """A host in memory: room for thousands of guests, latencies as set."""
+    times = settings.simulated
+    switch = MemorySwitch(plug=times.plug, ofport=times.ofport, wire=times.wire)
+    dhcp = MemoryDhcp(switch, dhcp=times.dhcp)
+    return Equipment(
+        name=name,
+        plugging=switch,
+        wiring=lambda: (switch, ()),
+        hypervisor=MemoryHypervisor(switch, dhcp, create=times.create, resume=times.resume),
+        dhcp=lambda: dhcp,
+        capacity=Capacity(vcpus=64, memory_mib=1 << 20, disk_gib=1 << 16, hypervisor_type="simulated"),
+    )
+
+
+async def on_open_vswitch(name: HostName, settings: CloudSettings, world: World, runtime: Path) -> Equipment:
+    """A host of kind netns or qemu: a switch of its own in its world, guests and DHCP servers around it."""
+    from moorage.adapters.dnsmasq.dhcp import Dnsmasq
+    from moorage.adapters.ovsdb.switch import OvsSwitch
+
+    state = settings.state_dir / "hosts" / name
+    rundir = runtime / name
+    for directory in (state, rundir, state / "images", state / "dhcp", state / "guests", rundir / "qmp"):
+        directory.mkdir(parents=True, exist_ok=True)
+    await _start_switch(world, rundir)
+    device = "tap" if settings.host_kind is HostKind.QEMU else "internal"
+
+    def wiring() -> tuple[Wiring, Sequence[Runner]]:
+        switch = OvsSwitch(rundir, device=device)
+        return switch, [("switch, as the agent sees it", switch.run)]
+
+    plugging = OvsSwitch(rundir, device=device)
+    hypervisor, runners = _hypervisor(settings, world, state / "guests", rundir / "qmp")
+    return Equipment(
+        name=name,
+        plugging=plugging,
+        wiring=wiring,
+        hypervisor=hypervisor,
+        dhcp=lambda: Dnsmasq(world, state / "dhcp"),
+        capacity=_real_capacity(settings.host_kind),
+        images=state / "images" if settings.host_kind is HostKind.QEMU else None,
+        runners=[("switch, as compute sees it", plugging.run), ("bridge", partial(_bridge, plugging)), *runners],
+        world=world,
+    )
+
+
+def _hypervisor(
+    settings: CloudSettings, world: World, state: Path, sockets: Path
+) -> tuple[Hypervisor, Sequence[Runner]]:
+    if settings.host_kind is HostKind.QEMU:
+        from moorage.adapters.qemu.hypervisor import QemuHypervisor
+
+        qemu = QemuHypervisor(world, state, sockets)
+        return qemu, [("qemu", qemu.run)]
+    from moorage.adapters.netns.hypervisor import NetnsHypervisor
+
+    return NetnsHypervisor(world, state), ()
+
+
+async def _bridge(switch: "object") -> None:
+    from moorage.adapters.ovsdb.switch import OvsSwitch
+
+    assert isinstance(switch, OvsSwitch)
+    await switch.ensure_bridge()
+    await asyncio.get_running_loop().create_future()
+
+
+async def _start_switch(world: World, rundir: Path) -> None:
+    from moorage.adapters.ovsdb import processes
+
+    environment = processes.environment(rundir, os.environ)
+    if not (rundir / processes.DATABASE).exists():
+        await world.start("ovsdb-tool", processes.create_database(rundir), environment=environment)
+        await world.wait("ovsdb-tool")
+    await world.start("ovsdb-server", processes.ovsdb_server(rundir), environment=environment)
+    await world.start("ovs-vswitchd", processes.vswitchd(rundir), environment=environment)
+
+
+def _real_capacity(kind: HostKind) -> Capacity:
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // (1 << 20)
+    is_qemu = kind is HostKind.QEMU
+    return Capacity(
+        vcpus=os.cpu_count() or 1 if is_qemu else 64,
+        memory_mib=memory * 3 // 4 if is_qemu else 1 << 20,  # a namespace takes next to nothing
+        disk_gib=1 << 16,
+        hypervisor_type="QEMU" if is_qemu else "netns",
+    )
