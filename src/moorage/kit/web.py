@@ -87,7 +87,7 @@ def make_app(
         if on_error is not None:
             on_error(request, response, status)
 
-    async def unknown_path(request: Request, response: Response | None, **_: object) -> None:
+    async def unknown_path(req: Request, resp: Response | None, **kwargs: object) -> None:
         raise Refused(404, "The resource could not be found.")
 
     app.add_error_handler(Exception, answer)
@@ -95,11 +95,14 @@ def make_app(
     return app
 
 
-async def body_of(request: Request, *, limit: int = MAX_BODY) -> bytes:
-    """The request's body. Raises Refused: 413 when larger than `limit` bytes, 415 for a type that is not JSON."""
-    kind = (request.content_type or "application/json").split(";")[0].strip().lower()
-    if kind != "application/json":
-        raise Refused(415, f"Unsupported Content-Type '{kind}': send application/json.")
+async def body_of(request: Request, *, limit: int = MAX_BODY, kinds: tuple[str, ...] = ("application/json",)) -> bytes:
+    """The request's body. Raises Refused: 413 when larger than `limit` bytes, 415 for a type that is not in `kinds`.
+
+    A body without a type has the first of `kinds`.
+    """
+    kind = (request.content_type or kinds[0]).split(";")[0].strip().lower()
+    if kind not in kinds:
+        raise Refused(415, f"Unsupported Content-Type '{kind}': send {' or '.join(kinds)}.")
     if (request.content_length or 0) > limit:
         raise Refused(413, f"The request body is larger than {limit} bytes.")
     parts, size = [], 0

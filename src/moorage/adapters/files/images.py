@@ -1,0 +1,103 @@
+"""Images' data as files in one directory: written beside, then renamed."""
+
+import asyncio
+import os
+from collections.abc import AsyncIterator, Set
+from contextlib import suppress
+from hashlib import md5, sha512
+from pathlib import Path
+from typing import BinaryIO
+from uuid import uuid4
+
+from moorage.domain.errors import NotFound, TooLarge, Unavailable
+from moorage.domain.ids import ImageId
+from moorage.domain.image import Written
+from moorage.kit.translating import translating
+
+PIECE = 1 << 20  # bytes; worth a thread's round trip
+PARTIAL = ".part"
+
+
+class FileImages:
+    """Fulfils seams.image_files.ImageFiles in `directory`, which is made when missing.
+
+    Not synced: after a power cut an image may be short, and its checksum says so.
+    """
+
+    def __init__(self, directory: Path) -> None:
+        self._directory = directory
+        directory.mkdir(parents=True, exist_ok=True)
+
+    async def write(self, image: ImageId, parts: AsyncIterator[bytes], *, limit: int) -> Written:
+        partial = self._directory / f"{image}.{uuid4().hex}{PARTIAL}"
+        writing = _Writing(partial)
+        try:
+            async for part in parts:
+                writing.size += len(part)
+                if writing.size > limit:
+                    raise TooLarge(f"The image is larger than the {limit} bytes that are allowed.")
+                writing.waiting.append(part)
+                writing.held += len(part)
+                if writing.held >= PIECE:
+                    with translating({OSError: Unavailable}, f"storing image {image}"):
+                        await asyncio.to_thread(writing.store)
+            with translating({OSError: Unavailable}, f"storing image {image}"):
+                await asyncio.to_thread(writing.end, self._path(image))
+        finally:
+            writing.drop()
+        return Written(writing.size, writing.md5.hexdigest(), writing.sha512.hexdigest())
+
+    async def read(self, image: ImageId) -> AsyncIterator[bytes]:
+        try:
+            file = await asyncio.to_thread(self._path(image).open, "rb")
+        except FileNotFoundError:
+            raise NotFound(f"No data was found for image {image}.") from None
+        with file, translating({OSError: Unavailable}, f"reading image {image}"):
+            while piece := await asyncio.to_thread(file.read, PIECE):
+                yield piece
+
+    async def delete(self, image: ImageId) -> None:
+        with translating({OSError: Unavailable}, f"deleting the data of image {image}"):
+            self._path(image).unlink(missing_ok=True)
+
+    async def clean(self, keep: Set[ImageId]) -> None:
+        with translating({OSError: Unavailable}, "removing images that nobody knows"):
+            for path in self._directory.iterdir():
+                if path.name not in keep:
+                    path.unlink(missing_ok=True)
+
+    def _path(self, image: ImageId) -> Path:
+        return self._directory / image
+
+
+class _Writing:
+    """A file on its way; `store`, `end` are run in a thread, one after the other."""
+
+    def __init__(self, path: Path) -> None:
+        self.size = 0
+        self.held = 0
+        self.waiting: list[bytes] = []
+        self.md5 = md5(usedforsecurity=False)
+        self.sha512 = sha512()
+        self._path = path
+        self._file: BinaryIO = path.open("xb")
+
+    def store(self) -> None:
+        for part in self.waiting:
+            self._file.write(part)
+            self.md5.update(part)
+            self.sha512.update(part)
+        self.waiting.clear()
+        self.held = 0
+
+    def end(self, path: Path) -> None:
+        self.store()
+        self._file.close()
+        self._path.rename(path)
+
+    def drop(self) -> None:
+        """Close the file and remove it, unless it has its place by now."""
+        with suppress(OSError):  # closing flushes, which may find the disk full once more
+            self._file.close()
+        with suppress(FileNotFoundError):
+            os.unlink(self._path)

@@ -1,0 +1,1 @@
+"""Images: what guests boot from."""
