@@ -52,7 +52,7 @@ def add_flow(flow: Flow, cookie: int) -> Message:
         body = _flow_mod(_ADD, flow.table, flow.priority, cookie, 0)
         body += pack_match(flow.match) + _instructions(flow.actions)
     except struct.error as error:
-        raise ValueError(f"a number in {flow} is out of range: {error}") from error
+        raise ValueError(f"a number in a flow is out of range: {error}") from error
     if HEADER.size + len(body) > _LONGEST:
         raise ValueError(f"a flow of {len(body)} bytes")
     return Message(Kind.FLOW_MOD, body)

@@ -105,9 +105,14 @@ def tag(plan: WirePlan, rows: Rows) -> list[Operation]:
     ]
 
 
-def isolate(plan: WirePlan, rows: Rows) -> Operation:
-    """Back to the dead VLAN, if it is still the same port in the same generation."""
-    return _update("Port", [*_is(rows.port), *_of_generation(plan)], {"tag": DEAD_VLAN})
+def isolate(plan: WirePlan, rows: Rows) -> list[Operation]:
+    """Back to the dead VLAN with nothing said about being wired, if it is still the port in that generation."""
+    return _isolate(rows, _of_generation(plan))
+
+
+def isolate_any(rows: Rows) -> list[Operation]:
+    """The same, whichever generation it is in."""
+    return _isolate(rows, [])
 
 
 def mark(plan: WirePlan, rows: Rows) -> Operation:
@@ -124,12 +129,12 @@ def mark(plan: WirePlan, rows: Rows) -> Operation:
     }
 
 
-def unmark(rows: Rows) -> list[Operation]:
-    """Back to the dead VLAN, with nothing said about it being wired."""
+def _isolate(rows: Rows, condition: list[Any]) -> list[Operation]:
+    where = [*_is(rows.interface), *condition]
     mutation = ["external_ids", "delete", set_of(["moorage-wired"])]
     return [
-        _update("Port", _is(rows.port), {"tag": DEAD_VLAN}),
-        {"op": "mutate", "table": "Interface", "where": _is(rows.interface), "mutations": [mutation]},
+        _update("Port", [*_is(rows.port), *condition], {"tag": DEAD_VLAN}),
+        {"op": "mutate", "table": "Interface", "where": where, "mutations": [mutation]},
     ]
 
 

@@ -1,7 +1,8 @@
 """How ovsdb-server and ovs-vswitchd are started for one host, with all that they have in one directory.
 
 Pure: whoever holds the host's network namespace runs these, in this order; both stay in the foreground and end on
-SIGTERM. The userspace datapath's internal devices live and die with ovs-vswitchd.
+SIGTERM. Start ovs-vswitchd when db.sock is there: it tries a missing one again only after a second. The userspace
+datapath's internal devices live and die with ovs-vswitchd.
 """
 
 from collections.abc import Mapping

@@ -52,7 +52,8 @@ class OvsSwitch:
         self._openflow = OpenFlowClient(f"{rundir}/{name}.mgmt", self._turned, timeout=timeout)
         self._sent: dict[PortId, tuple[int | None, str]] = {}  # ofport and mark of the flows sent on this connection
         self._watchers: set[asyncio.Event] = set()
-        self._epoch = 0  # one more each time that a connection was made or lost
+        self._epoch = 0  # one more each time that all is to be told anew
+        self._life = 0  # one more each time that the bridge's connection was made or lost
 
     async def run(self) -> Never:
         """Keep both connections until cancelled."""
@@ -143,17 +144,11 @@ class OvsSwitch:
             return {plan.port: error.message for plan in plans}
 
     async def unwire(self, ports: Sequence[PortId]) -> None:
-        gone = set(ports)
-        change = [change for rows in self._rows() if rows.port_id in gone for change in operations.unmark(rows)]
-        for port in ports:
-            self._sent.pop(port, None)
-        refused = await self._openflow.send(
-            {port: [delete_port(port)] for port in ports}, f"unwiring {len(ports)} ports"
-        )
+        unmarked = [rows for rows in self._rows() if rows.port_id in ports and not rows.is_service]
+        change = [change for rows in unmarked for change in operations.isolate_any(rows)]
+        await self._remove_flows(ports)
         if change:
             await self._ovsdb.transact(change, f"unwiring {len(ports)} ports")
-        if refused:
-            raise Unavailable(f"unwiring ports: {dict(refused)}")
 
     async def add_service_port(self, port: PortId, device: str, mac: str, vlan: int, network: NetworkId) -> int:
         ids, row = operations.service_ids(port, mac), operations.in_service(port, vlan, network)
@@ -184,41 +179,55 @@ class OvsSwitch:
     # How
 
     async def _wire(self, plans: Sequence[WirePlan]) -> Mapping[PortId, str]:
-        epoch = self._epoch
-        found = {rows.port_id: rows for rows in self._rows()}
-        refused = {plan.port: "it is gone from the bridge" for plan in plans if plan.port not in found}
-        flows = {}
+        life = self._life
+        found = self._by_port()
+        refused: dict[PortId, str] = {}
+        flows: dict[PortId, Sequence[Message]] = {}
         for plan in plans:
+            why = bridge.why_not(plan, found.get(plan.port))
+            if why is not None:
+                refused[plan.port] = why  # and nothing of this port is touched
+                continue
             try:
                 flows[plan.port] = replace_port(plan.port, plan.flows)
             except ValueError as error:
                 flows[plan.port] = [delete_port(plan.port)]
-                refused.setdefault(plan.port, f"its flows make no sense: {error}")
-        tagged = [plan for plan in plans if plan.port not in refused]
-        tags = [change for plan in tagged for change in operations.tag(plan, found[plan.port])]
+                refused[plan.port] = f"its flows make no sense: {error}"
+        fitting = [plan for plan in plans if plan.port in flows]
+        tags = [
+            change for plan in fitting if plan.port not in refused for change in operations.tag(plan, found[plan.port])
+        ]
 
         _, rejected = await self._both(tags, flows, f"wiring {len(plans)} ports")
-        refused |= {port: f"the switch refused its flows: {why}" for port, why in rejected.items()}
+        refused |= {port: f"the switch refused its flows: {reason}" for port, reason in rejected.items()}
 
-        proven = [plan for plan in tagged if plan.port not in refused]
-        if self._epoch == epoch:  # else the switch may have been restarted meanwhile
-            for plan in proven:
-                self._sent[plan.port] = (plan.ofport, bridge.mark_of(plan))
+        proven = [plan for plan in fitting if plan.port not in refused]
+        self._check_life(life)
+        self._sent |= {plan.port: (plan.ofport, bridge.mark_of(plan)) for plan in proven}
         marks = [operations.mark(plan, found[plan.port]) for plan in proven]
-        isolations = [operations.isolate(plan, found[plan.port]) for plan in tagged if plan.port in refused]
-        results = (
-            await self._ovsdb.transact(marks + isolations, f"marking {len(plans)} ports as wired") if tagged else []
-        )
-        for plan, result in zip(proven, results, strict=False):
-            if result["count"] == 0:
-                refused[plan.port] = "it was unplugged, plugged anew or opened anew meanwhile"
-        if refused:
-            for port in refused:
-                self._sent.pop(port, None)
-            await self._openflow.send(
-                {port: [delete_port(port)] for port in refused}, "removing the flows of bad ports"
+        bad = [plan for plan in fitting if plan.port in refused]
+        isolations = [change for plan in bad for change in operations.isolate(plan, found[plan.port])]
+        if fitting:
+            results = await self._ovsdb.transact(marks + isolations, f"marking {len(plans)} ports as wired")
+            unmarked = [plan for plan, result in zip(proven, results, strict=False) if result["count"] == 0]
+            refused |= dict.fromkeys(
+                [plan.port for plan in unmarked], "it was unplugged, plugged or opened anew meanwhile"
             )
+        await self._remove_flows([port for port in refused if port in flows])
+        self._check_life(life)
         return refused
+
+    async def _remove_flows(self, ports: Sequence[PortId]) -> None:
+        for port in ports:
+            self._sent.pop(port, None)
+        if ports:
+            refused = await self._openflow.send({port: [delete_port(port)] for port in ports}, "removing flows")
+            if refused:
+                raise Unavailable(f"removing flows: {dict(refused)}")
+
+    def _check_life(self, life: int) -> None:
+        if self._life != life:
+            raise Unavailable("the switch was restarted while ports were wired")
 
     async def _both(
         self, change: Sequence[Operation], flows: Mapping[PortId, Sequence[Message]], act: str
@@ -272,14 +281,17 @@ class OvsSwitch:
     def _rows(self) -> list[Rows]:
         return list(bridge.on(self._ovsdb.replica, self._name))
 
-    def _snapshot(self) -> Mapping[PortId, Interface]:
-        found: dict[PortId, Interface] = {}
+    def _by_port(self) -> dict[PortId, Rows]:
+        """Each port's rows; of several with one iface-id (a guest moves here), those that are open."""
+        found: dict[PortId, Rows] = {}
         for rows in self._rows():
             port = rows.port_id
-            if port is None or (port in found and found[port].ofport is not None):
-                continue
-            found[port] = bridge.interface(port, rows, self._sent.get(port))
+            if port is not None and (port not in found or found[port].ofport is None):
+                found[port] = rows
         return found
+
+    def _snapshot(self) -> Mapping[PortId, Interface]:
+        return {port: bridge.interface(port, rows, self._sent.get(port)) for port, rows in self._by_port().items()}
 
     def _changed(self, anew: bool) -> None:
         self._epoch += anew
@@ -289,6 +301,7 @@ class OvsSwitch:
     def _turned(self, is_up: bool) -> None:
         """The bridge came or went: whatever was wired may not be so any more."""
         self._epoch += 1
+        self._life += 1
         self._sent.clear()
         if is_up:
             self._serve()
