@@ -39,7 +39,7 @@ class Dnsmasq:
 
     async def serve(self, wanted: DhcpNetwork) -> None:
         network = wanted.network
-        name = _name(network)
+        name = server_name(network)
         is_alive = name in await self._world.processes() and wanted.device in await self._world.links(name)
         before = self._served.pop(network, None)  # known again once it has read it
         if not (is_alive and before == wanted):
@@ -49,7 +49,7 @@ class Dnsmasq:
 
     async def stop(self, network: NetworkId) -> None:
         self._served.pop(network, None)
-        name = _name(network)
+        name = server_name(network)
         await self._world.stop(name)
         if name in await self._world.namespaces():
             for device in await self._world.links(name) - {"lo"}:  # it is the switch's: not ours to end
@@ -60,7 +60,7 @@ class Dnsmasq:
 
     async def serving(self) -> Set[NetworkId]:
         alive = set(await self._world.processes())
-        return {network for network in _kept(self._state) if _name(network) in alive}
+        return {network for network in _kept(self._state) if server_name(network) in alive}
 
     async def _bring_up_to_date(self, wanted: DhcpNetwork, *, is_alive: bool) -> None:
         files = self._files(wanted.network)
@@ -77,7 +77,7 @@ class Dnsmasq:
             await self._start(wanted, reserved)
 
     async def _start(self, wanted: DhcpNetwork, reserved: Set[tuple[str, str]]) -> None:
-        name, files = _name(wanted.network), self._files(wanted.network)
+        name, files = server_name(wanted.network), self._files(wanted.network)
         await self._world.stop(name)
         self._owing.discard(wanted.network)
         await self._world.make_namespace(name)
@@ -94,7 +94,7 @@ class Dnsmasq:
 
     async def _reload(self, wanted: DhcpNetwork, stale: tuple[leases.Lease, ...]) -> bool:
         """False when it must be started anew after all."""
-        name = _name(wanted.network)
+        name = server_name(wanted.network)
         if stale and not await self._release(wanted, stale):
             return False
         with LogTail(self._files(wanted.network).log) as tail:
@@ -110,7 +110,7 @@ class Dnsmasq:
     async def _release(self, wanted: DhcpNetwork, stale: tuple[leases.Lease, ...]) -> bool:
         """Give leases back in their clients' names; False when dnsmasq did not confirm each in its log."""
         servers = [IPv4Interface(served.server_address) for served in wanted.ranges]
-        name = _name(wanted.network)
+        name = server_name(wanted.network)
         opened = await self._world.socket(socket.AF_INET, socket.SOCK_DGRAM, namespace=name)
         with opened, LogTail(self._files(wanted.network).log) as tail:
             endings = []
@@ -128,7 +128,7 @@ class Dnsmasq:
 
     async def _has_read(self, network: NetworkId, tail: LogTail) -> None:
         """Returns when it has read its hosts and options, as it says in its log. Raises Unavailable."""
-        name, files = _name(network), self._files(network)
+        name, files = server_name(network), self._files(network)
         try:
             async with asyncio.timeout(_READ_TIMEOUT):
                 while True:
@@ -148,8 +148,8 @@ class Dnsmasq:
         return Files(self._state.absolute() / network)
 
 
-def _name(network: NetworkId) -> str:
-    """Of its namespace, and of its process."""
+def server_name(network: NetworkId) -> str:
+    """Of a network's DHCP server: its namespace, and its process."""
     return f"dhcp-{network[:8]}"
 
 

@@ -15,6 +15,7 @@ Cidr = Annotated[str, Meta(pattern=r"\A[0-9]{1,3}(?:\.[0-9]{1,3}){3}/[0-9]{1,2}\
 Mtu = Annotated[int, Meta(ge=68, le=65535)]
 Argument = Annotated[str, Meta(max_length=32_768)]
 FilePath = Annotated[str, Meta(pattern=r"\A/[^\0]*\Z", max_length=1024)]
+Variable = Annotated[str, Meta(pattern=r"\A[^=\0]{1,128}\Z")]
 Text = Annotated[str, Meta(max_length=4096)]
 
 
@@ -64,7 +65,7 @@ class Start(Operation, frozen=True, tag="start"):
     argv: Annotated[tuple[Argument, ...], Meta(min_length=1, max_length=512)]
     namespace: NamespaceName
     log: FilePath | None
-    environment: Annotated[dict[Name, Text], Meta(max_length=64)]
+    environment: Annotated[dict[Variable, Text], Meta(max_length=256)]
 
 
 class Stop(Operation, frozen=True, tag="stop"):

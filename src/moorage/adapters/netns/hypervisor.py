@@ -1,0 +1,207 @@
+"""Guests as network namespaces: held while nothing runs in them, let run by starting a process (held, running).
+
+The state is the world's: a guest has a process and runs, or a namespace and is held, or neither and is off. Only a
+guest whose process has ended by itself needs the record to tell that it is off and not held.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Mapping
+from contextlib import suppress
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from typing import Never
+from weakref import WeakValueDictionary
+
+from moorage.adapters.netns.records import Record, Records
+from moorage.domain.errors import Conflict, NotFound, Unavailable
+from moorage.domain.ids import ServerId
+from moorage.kit.per_key import PerKey
+from moorage.kit.retry import retry
+from moorage.kit.supervise import supervise
+from moorage.kit.translating import translating
+from moorage.seams.hypervisor import Guest, GuestState, Nic
+from moorage.seams.world import ROOT, LinkChange, World
+
+_SCRIPT = Path(__file__).with_name("guest.sh")
+_DEVICE_TIMEOUT = 3.0  # seconds from a port's row to its device, which the switch makes
+
+
+class NetnsHypervisor:
+    """The Hypervisor seam (seams/hypervisor.py). Guests outlive it; a new one on the same directory finds them again.
+
+    `run()` must be running for `ended()`; nothing else needs it. The NICs' devices are the switch's: they are lent to
+    the guest while it runs and go back to the host when it is switched off.
+    """
+
+    def __init__(self, world: World, state: Path, *, look_every: float = 30.0) -> None:
+        """`state` is a directory of its own; `look_every` in seconds."""
+        self._world = world
+        self._records = Records(state.absolute())
+        self._look_every = look_every
+        self._locks: WeakValueDictionary[ServerId, asyncio.Lock] = WeakValueDictionary()
+        self._watchers: PerKey[tuple[ServerId, int]] = PerKey()
+        self._ended: dict[ServerId, None] = {}
+        self._something_ended = asyncio.Event()
+
+    async def run(self) -> Never:
+        """Watch the guests' processes, and keep console logs from filling the disk."""
+        await supervise([("guest processes", self._watchers.run), ("netns guests", self._look_after_all)])
+
+    # Hypervisor
+
+    async def create_stopped(self, guest: Guest) -> None:
+        async with self._one_at_a_time(guest.server):
+            before = self._find(guest.server)
+            state = await self._state(before)
+            if state is GuestState.RUNNING:
+                raise Conflict(f"creating guest {guest.server}: it is running already")
+            if before is not None:
+                if state is GuestState.HELD and before.nics == guest.nics:
+                    return
+                await self._take_apart(before)
+            self._ended.pop(guest.server, None)
+            self._keep(Record(guest.server, guest.name, guest.nics))
+            await self._world.make_namespace(guest_name(guest.server))
+
+    async def resume(self, server: ServerId) -> None:
+        async with self._one_at_a_time(server):
+            record = self._find(server)
+            state = await self._state(record)
+            if record is None or state is GuestState.OFF:
+                raise NotFound(f"resuming guest {server}: it is off, or not there")
+            if state is GuestState.HELD:
+                for number, nic in enumerate(record.nics):
+                    await self._lend(server, number, nic)
+                self._keep(replace(record, is_released=True))
+                await self._start(record)
+
+    async def power_off(self, server: ServerId, *, patience: float = 0.0) -> None:
+        async with self._one_at_a_time(server):
+            if (record := self._find(server)) is not None:
+                await self._take_apart(record, patience=patience)
+
+    async def reboot(self, server: ServerId, *, patience: float = 5.0) -> None:
+        async with self._one_at_a_time(server):
+            record = self._find(server)
+            state = await self._state(record)
+            if record is None:
+                raise NotFound(f"there is no guest {server}")
+            if state is not GuestState.RUNNING:
+                raise Conflict(f"rebooting guest {server}: it is {state}")
+            await self._world.stop(guest_name(server), patience=patience)
+            await self._start(record)
+
+    async def destroy(self, server: ServerId) -> None:
+        async with self._one_at_a_time(server):
+            if (record := self._find(server)) is not None:
+                await self._take_apart(record)
+                with translating({OSError: Unavailable}, f"removing the files of guest {server}"):
+                    self._records.forget(server)
+            self._ended.pop(server, None)
+
+    async def states(self) -> Mapping[ServerId, GuestState]:
+        processes, namespaces = await self._world.processes(), await self._world.namespaces()
+        with translating({OSError: Unavailable}, "listing guests"):
+            return {record.server: _state(record, processes, namespaces) for record in self._records.all()}
+
+    async def ended(self) -> AsyncIterator[ServerId]:
+        while True:
+            while not self._ended:
+                self._something_ended.clear()
+                await self._something_ended.wait()
+            server = next(iter(self._ended))
+            del self._ended[server]
+            yield server
+
+    async def console(self, server: ServerId) -> bytes:
+        if self._find(server) is None:
+            raise NotFound(f"there is no guest {server}")
+        with translating({OSError: Unavailable}, f"reading the console of guest {server}"):
+            return self._records.written(server)
+
+    # Up and down
+
+    async def _lend(self, server: ServerId, number: int, nic: Nic) -> None:
+        change = LinkChange(name=_nic_name(number), mac=nic.mac, mtu=nic.mtu)
+        move = partial(self._world.move_link, nic.device, ROOT, guest_name(server), change)
+        with translating({NotFound: Unavailable}, f"resuming guest {server}"):
+            await retry(move, on=NotFound, timeout=_DEVICE_TIMEOUT, first=0.005, longest=0.1)
+
+    async def _start(self, record: Record) -> None:
+        name = guest_name(record.server)
+        argv = ["busybox", "sh", str(_SCRIPT), str(self._records.home(record.server)), str(len(record.nics))]
+        pid = await self._world.start(name, argv, namespace=name, log=self._records.console(record.server))
+        self._watch(record.server, pid)
+
+    async def _take_apart(self, record: Record, *, patience: float = 0.0) -> None:
+        """No process, no namespace; its NICs' devices back with the host; the record and the files stay."""
+        name = guest_name(record.server)
+        await self._world.stop(name, patience=patience)
+        if name in await self._world.namespaces():
+            for number, nic in enumerate(record.nics):
+                if _nic_name(number) in await self._world.links(name):
+                    back = LinkChange(name=nic.device, up=False)
+                    with suppress(NotFound):  # the switch has removed it meanwhile
+                        await self._world.move_link(_nic_name(number), name, ROOT, back)
+            await self._world.remove_namespace(name)
+        if record.is_released:
+            self._keep(replace(record, is_released=False))
+
+    # Looking
+
+    async def _state(self, record: Record | None) -> GuestState:
+        """OFF also when there is none."""
+        if record is None:
+            return GuestState.OFF
+        return _state(record, await self._world.processes(), await self._world.namespaces())
+
+    async def _look_after_all(self) -> None:
+        while True:
+            processes = await self._world.processes()
+            for record in self._records.all():
+                self._records.cut_console(record.server)
+                if pid := processes.get(guest_name(record.server)):
+                    self._watch(record.server, pid)
+            await asyncio.sleep(self._look_every)
+
+    def _watch(self, server: ServerId, pid: int) -> None:
+        self._watchers.start((server, pid), "watch", partial(self._until_ended, server))
+
+    async def _until_ended(self, server: ServerId) -> None:
+        with suppress(NotFound):  # it ended before we looked
+            await retry(partial(self._world.wait, guest_name(server)), on=Unavailable, timeout=None)
+        async with self._one_at_a_time(server):
+            record = self._find(server)  # says that it was let run, unless we have switched it off ourselves
+            if record is not None and record.is_released and guest_name(server) not in await self._world.processes():
+                self._ended[server] = None
+                self._something_ended.set()
+
+    # Its things
+
+    def _one_at_a_time(self, server: ServerId) -> asyncio.Lock:
+        return self._locks.setdefault(server, asyncio.Lock())
+
+    def _find(self, server: ServerId) -> Record | None:
+        with translating({OSError: Unavailable}, f"reading the record of guest {server}"):
+            return self._records.find(server)
+
+    def _keep(self, record: Record) -> None:
+        with translating({OSError: Unavailable}, f"writing the record of guest {record.server}"):
+            self._records.keep(record)
+
+
+def guest_name(server: ServerId) -> str:
+    """Of a guest's namespace, and of its process."""
+    return f"guest-{server[:8]}"
+
+
+def _state(record: Record, processes: Mapping[str, int], namespaces: frozenset[str]) -> GuestState:
+    name = guest_name(record.server)
+    if name in processes:
+        return GuestState.RUNNING
+    return GuestState.HELD if name in namespaces and not record.is_released else GuestState.OFF
+
+
+def _nic_name(number: int) -> str:
+    return f"eth{number}"

@@ -1,0 +1,35 @@
+#!/bin/sh
+# What udhcpc has learnt becomes so. It calls us with an event's name, and the options of the lease in the environment.
+# Files of the machine (resolv.conf, the host's name) are not the guest's: it has a network namespace and nothing else.
+case "$1" in
+    deconfig)
+        busybox ip -4 address flush dev "$interface"
+        busybox ip link set "$interface" up
+        ;;
+    bound | renew)
+        [ "$1" = renew ] || busybox ip -4 address flush dev "$interface"
+        [ "$1" = renew ] || busybox ip address add "$ip/$mask" dev "$interface"
+        [ -z "$mtu" ] || busybox ip link set "$interface" mtu "$mtu"
+        # Who reads option 121 ignores option 3, since it repeats the default route (RFC 3442).
+        if [ -n "$staticroutes" ]; then
+            event=$1
+            set -- $staticroutes
+            while [ $# -ge 2 ]; do
+                if [ "$2" = 0.0.0.0 ]; then
+                    busybox ip route replace "$1" dev "$interface"
+                else
+                    busybox ip route replace "$1" via "$2" dev "$interface"
+                fi
+                shift 2
+            done
+            set -- "$event"
+        else
+            for gateway in $router; do
+                busybox ip route replace default via "$gateway" dev "$interface"
+                break
+            done
+        fi
+        for server in $dns; do echo "nameserver $server"; done > "$GUEST/resolv.conf"
+        [ "$1" = renew ] || echo "moorage-guest: address $ip"
+        ;;
+esac

@@ -1,0 +1,181 @@
+"""The Hypervisor seam: every adapter through one suite."""
+
+import asyncio
+import os
+import signal
+from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import pytest
+
+from moorage.adapters.memory.dhcp import MemoryDhcp
+from moorage.adapters.memory.hypervisor import MemoryHypervisor
+from moorage.adapters.memory.switch import MemorySwitch
+from moorage.adapters.netns.hypervisor import NetnsHypervisor, guest_name
+from moorage.adapters.world.client import HolderProcess
+from moorage.domain.errors import Conflict, NotFound
+from moorage.domain.ids import PortId, ServerId
+from moorage.seams.hypervisor import Guest, GuestImage, GuestState, Hypervisor, Nic
+from moorage.seams.world import ROOT
+
+root_only = pytest.mark.skipif(os.geteuid() != 0, reason="makes namespaces, as root")
+ADAPTERS = ["memory", pytest.param("netns", marks=root_only)]
+
+WEB = ServerId("aaaaaaaa-0000-4000-8000-000000000001")
+GUEST = Guest(
+    WEB,
+    "web <1>",
+    vcpus=1,
+    memory_mib=128,
+    disk_gib=0,
+    image=GuestImage(),
+    nics=(
+        Nic(PortId("11111111-0000-4000-8000-000000000001"), "fa:16:3e:00:00:01", "tap11111111-00", 1450),
+        Nic(PortId("22222222-0000-4000-8000-000000000001"), "fa:16:3e:00:00:02", "tap22222222-00"),
+    ),
+)
+
+
+@dataclass(frozen=True)
+class Subject:
+    hypervisor: Hypervisor
+    plug: Callable[[Guest], Awaitable[None]]  # what the switch does where it makes the devices
+    devices: Callable[[], Awaitable[frozenset[str]]] | None  # that are with the host, for kinds that have real ones
+    dies: Callable[[ServerId], Awaitable[None]]
+    again: Callable[[], Hypervisor]  # a new instance, as after a restart
+
+
+@pytest.fixture(params=ADAPTERS)
+async def subject(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Subject]:
+    if request.param == "memory":
+        simulated = MemoryHypervisor(switch := MemorySwitch(), MemoryDhcp(switch))
+
+        async def nothing(_guest: Guest) -> None:
+            pass
+
+        async def dies(server: ServerId) -> None:
+            simulated.dies(server)
+
+        yield Subject(simulated, nothing, None, dies, lambda: simulated)
+        return
+    async with HolderProcess() as holder, asyncio.TaskGroup() as group:
+        world = holder.world("host-1")
+        hypervisor = NetnsHypervisor(world, tmp_path / "guests")
+        running = group.create_task(hypervisor.run())
+
+        async def plug(guest: Guest) -> None:
+            for nic in guest.nics:
+                await world.make_tap(nic.device)
+
+        async def kill(server: ServerId) -> None:
+            await world.signal(guest_name(server), signal.SIGKILL)
+
+        yield Subject(
+            hypervisor,
+            plug,
+            lambda: world.links(ROOT),
+            kill,
+            lambda: NetnsHypervisor(world, tmp_path / "guests"),
+        )
+        running.cancel()
+
+
+async def state(subject: Subject) -> GuestState | None:
+    return (await subject.hypervisor.states()).get(WEB)
+
+
+async def boot(subject: Subject, guest: Guest = GUEST) -> None:
+    await subject.hypervisor.create_stopped(guest)
+    await subject.plug(guest)
+    await subject.hypervisor.resume(guest.server)
+
+
+async def test_a_guest_is_held_until_it_is_resumed(subject: Subject) -> None:
+    await subject.hypervisor.create_stopped(GUEST)
+    await subject.hypervisor.create_stopped(GUEST)
+    await subject.plug(GUEST)
+    assert await state(subject) is GuestState.HELD
+    assert await subject.hypervisor.console(WEB) == b""
+    await subject.hypervisor.resume(WEB)
+    assert await state(subject) is GuestState.RUNNING
+    await subject.hypervisor.resume(WEB)
+    with pytest.raises(Conflict):
+        await subject.hypervisor.create_stopped(GUEST)
+    async with asyncio.timeout(5):
+        while b"moorage-guest:" not in await subject.hypervisor.console(WEB):
+            await asyncio.sleep(0.001)
+
+
+async def test_a_held_guest_with_other_nics_is_made_anew(subject: Subject) -> None:
+    await subject.hypervisor.create_stopped(GUEST)
+    fewer = replace(GUEST, nics=GUEST.nics[:1])
+    await boot(subject, fewer)
+    assert await state(subject) is GuestState.RUNNING
+
+
+async def test_off_and_on_again(subject: Subject) -> None:
+    for _ in range(2):
+        await boot(subject)
+        await subject.hypervisor.power_off(WEB)
+        await subject.hypervisor.power_off(WEB, patience=1.0)
+        assert await state(subject) is GuestState.OFF
+        if subject.devices is not None:
+            assert {nic.device for nic in GUEST.nics} <= await subject.devices()
+        assert isinstance(await subject.hypervisor.console(WEB), bytes)
+        with pytest.raises(NotFound):
+            await subject.hypervisor.resume(WEB)
+        with pytest.raises(Conflict):
+            await subject.hypervisor.reboot(WEB)
+
+
+async def test_a_held_guest_can_be_switched_off(subject: Subject) -> None:
+    await subject.hypervisor.create_stopped(GUEST)
+    await subject.hypervisor.power_off(WEB)
+    assert await state(subject) is GuestState.OFF
+
+
+async def test_a_reboot_is_no_end(subject: Subject) -> None:
+    await boot(subject)
+    await subject.hypervisor.reboot(WEB)
+    assert await state(subject) is GuestState.RUNNING
+    with pytest.raises(TimeoutError):
+        async with asyncio.timeout(0.05):
+            await anext(aiter(subject.hypervisor.ended()))
+
+
+async def test_destroying_leaves_nothing(subject: Subject) -> None:
+    await boot(subject)
+    for _ in range(2):
+        await subject.hypervisor.destroy(WEB)
+        assert await subject.hypervisor.states() == {}
+    await subject.hypervisor.power_off(WEB)
+    for call in (subject.hypervisor.resume, subject.hypervisor.reboot, subject.hypervisor.console):
+        with pytest.raises(NotFound):
+            await call(WEB)
+
+
+async def test_a_guest_that_dies_is_named_and_off(subject: Subject) -> None:
+    await boot(subject)
+    ended = aiter(subject.hypervisor.ended())
+    await subject.dies(WEB)
+    async with asyncio.timeout(5):
+        assert await anext(ended) == WEB
+    assert await state(subject) is GuestState.OFF
+    await boot(subject)
+    assert await state(subject) is GuestState.RUNNING
+    await subject.hypervisor.power_off(WEB)
+    with pytest.raises(TimeoutError):
+        async with asyncio.timeout(0.05):
+            await anext(ended)
+
+
+async def test_a_new_instance_finds_the_guests(subject: Subject) -> None:
+    await subject.hypervisor.create_stopped(GUEST)
+    assert await subject.again().states() == {WEB: GuestState.HELD}
+    await subject.again().create_stopped(GUEST)
+    await subject.plug(GUEST)
+    await subject.again().resume(WEB)
+    assert await subject.again().states() == {WEB: GuestState.RUNNING}
+    await subject.again().power_off(WEB)
+    assert await subject.again().states() == {WEB: GuestState.OFF}
