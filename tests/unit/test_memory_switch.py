@@ -133,6 +133,25 @@ async def test_a_restart_leaves_nothing_wired_and_gives_new_ofports() -> None:
     assert set(await switch.plugged()) == {PORT}
 
 
+async def test_while_the_switch_is_down_ports_are_plugged_but_not_opened_nor_wired() -> None:
+    switch = MemorySwitch()
+    await wired(switch)
+    switch.stop_switch()
+    other = replace(VIF, port=PortId("other"), device="tapother")
+    await switch.plug(other)
+    for call in (switch.wire([plan(1)]), switch.unwire([PORT]), switch.add_service_port(SERVICE, "tapd", "m", 7, NET)):
+        with pytest.raises(Unavailable):
+            await call
+    bridge = await switch.look()
+    assert (bridge[PORT].ofport, bridge[PORT].wired, bridge[other.port].ofport) == (1, None, None)
+    switch.start_switch(is_renumbering=False)
+    await asyncio.sleep(1.0)
+    bridge = await switch.look()
+    assert (bridge[PORT].ofport, bridge[PORT].wired) == (1, None)
+    assert bridge[other.port].ofport is not None
+    assert bridge[SERVICE].wired == "-"
+
+
 async def test_while_the_database_is_down_every_call_is_unavailable_and_watchers_hear_nothing() -> None:
     switch = MemorySwitch()
     bridges = switch.watch()

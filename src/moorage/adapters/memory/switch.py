@@ -5,9 +5,10 @@ from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import replace
 
 from moorage.adapters.memory.changes import Changes
+from moorage.adapters.memory.flow_sense import nonsense
 from moorage.domain.errors import Unavailable
 from moorage.domain.ids import NetworkId, PortId
-from moorage.seams.switch import DEAD_VLAN, Flow, Interface, Vif, WirePlan
+from moorage.seams.switch import DEAD_VLAN, Flow, Interface, Match, Normal, Vif, WirePlan
 
 FIRST_OFPORT, LAST_OFPORT = 1, 65279
 
@@ -17,7 +18,7 @@ class MemorySwitch:
 
     Fulfils Plugging and Wiring. Each call takes its latency first and then happens all at once, so that one that is
     cancelled has done nothing. Faults are settings: `refuse_device`, `refuse_flows`, `database_down`,
-    `restart()`.
+    `stop_switch()`, `restart()`.
     """
 
     def __init__(
@@ -38,6 +39,8 @@ class MemorySwitch:
         self._opening: dict[PortId, asyncio.TimerHandle] = {}
         self._next_ofport = FIRST_OFPORT
         self._is_database_down = False
+        self._database_starts = 0
+        self._is_switch_down = False
         self.changes = Changes()
         self.refuse_device: set[PortId] = set()
         """Ports whose devices the switch cannot open: no ofport, and OVS's own words in `error`.
@@ -78,16 +81,34 @@ class MemorySwitch:
     def database_down(self, is_down: bool) -> None:
         self._is_database_down = is_down
         if not is_down:
+            self._database_starts += 1
             self._open_the_rest()
             self.changes.tell()
 
-    def restart(self) -> None:
-        """vswitchd starts anew: rows and VLANs stay, flows and ofports are gone, nothing counts as wired any more."""
+    def stop_switch(self) -> None:
+        """vswitchd ends: rows, VLANs and ofports stay in the database; flows are gone, and nothing is wired."""
+        self._is_switch_down = True
         self._flows.clear()
+        for timer in self._opening.values():
+            timer.cancel()
+        self._opening.clear()
         for port, row in self._rows.items():
-            self._rows[port] = replace(row, ofport=None, error=None, wired="-" if row.is_service else None)
+            self._rows[port] = replace(row, wired=None)
+        self.changes.tell()
+
+    def start_switch(self, *, is_renumbering: bool = True) -> None:
+        """vswitchd starts and opens its ports again; as a rule it gives them the ofports that they had."""
+        self._is_switch_down = False
+        for port, row in self._rows.items():
+            kept = None if is_renumbering else row.ofport
+            self._rows[port] = self._serve(replace(row, ofport=kept, error=None))
         self._open_the_rest()
         self.changes.tell()
+
+    def restart(self) -> None:
+        """vswitchd starts anew, in the worst case: nothing is wired any more, ofports are given anew."""
+        self.stop_switch()
+        self.start_switch()
 
     # Plugging
 
@@ -120,10 +141,13 @@ class MemorySwitch:
     # Wiring
 
     async def watch(self) -> AsyncIterator[Mapping[PortId, Interface]]:
+        told: tuple[int, Mapping[PortId, Interface]] | None = None
         while True:
             seen = self.changes.count
-            if not self._is_database_down:
-                yield dict(self._rows)
+            now = (self._database_starts, dict(self._rows))
+            if not self._is_database_down and now != told:
+                told = now
+                yield now[1]
             await self.changes.after(seen)
 
     async def look(self) -> Mapping[PortId, Interface]:
@@ -132,14 +156,15 @@ class MemorySwitch:
 
     async def wire(self, plans: Sequence[WirePlan]) -> Mapping[PortId, str]:
         await self._reach(self._wire_latency, "wiring ports")
+        self._check_switch("wiring ports")
         failed: dict[PortId, str] = {}
         for plan in plans:
             row = self._rows.get(plan.port)
             why = _why_not(row, plan)
             if row is None or why is not None:
                 failed[plan.port] = why or ""
-            elif plan.port in self.refuse_flows:
-                failed[plan.port] = "the switch refused its flows: OFPBAC_BAD_OUT_PORT"
+            elif (why := self._refusal(plan)) is not None:
+                failed[plan.port] = why
                 self._isolate(row)
             else:
                 self._flows[plan.port] = plan.flows
@@ -150,6 +175,7 @@ class MemorySwitch:
 
     async def unwire(self, ports: Sequence[PortId]) -> None:
         await self._reach(self._wire_latency, "unwiring ports")
+        self._check_switch("unwiring ports")
         for port in ports:
             row = self._rows.get(port)
             if row is not None and not row.is_service:
@@ -161,7 +187,7 @@ class MemorySwitch:
         row = self._rows.get(port)
         if row is None or row.device != device:
             row = Interface(port=port, device=device, mac=mac, ofport=None, vlan=vlan, is_service=True)
-        row = replace(row, mac=mac, vlan=vlan, network=network, wired="-", error=None)
+        row = self._serve(replace(row, mac=mac, vlan=vlan, network=network, error=None))
         if row != self._rows.get(port):
             self._rows[port] = row
             self._open(port)
@@ -184,6 +210,23 @@ class MemorySwitch:
         if self._is_database_down:
             raise Unavailable(f"{act}: the switch's database does not answer")
 
+    def _check_switch(self, act: str) -> None:
+        if self._is_switch_down:
+            raise Unavailable(f"{act}: the switch does not answer")
+
+    def _refusal(self, plan: WirePlan) -> str | None:
+        """What the switch says against a plan that fits its port, None when it takes it."""
+        if plan.port in self.refuse_flows:
+            return "the switch refused its flows: OFPFMFC_TABLE_FULL"
+        return nonsense(plan)
+
+    def _serve(self, row: Interface) -> Interface:
+        """The row, and its flow, of a port of our own that is open: it works at once. Others are as they were."""
+        if not row.is_service or row.ofport is None or self._is_switch_down:
+            return row
+        self._flows[row.port] = (Flow(0, 100, Match(in_port=row.ofport), (Normal(),)),)
+        return replace(row, wired="-")
+
     def _isolate(self, row: Interface) -> None:
         self._flows.pop(row.port, None)
         self._rows[row.port] = replace(row, vlan=DEAD_VLAN, wired=None)
@@ -203,7 +246,7 @@ class MemorySwitch:
 
     def _open(self, port: PortId) -> None:
         """Let vswitchd open the device, in its own time."""
-        if self._rows[port].ofport is None:
+        if self._rows[port].ofport is None and not self._is_switch_down:
             if port in self._opening:
                 self._opening.pop(port).cancel()
             self._opening[port] = _later(self._ofport_latency, lambda: self._is_open(port))
@@ -217,7 +260,7 @@ class MemorySwitch:
             error = f"could not open network device {row.device} (No such device)"
             self._rows[port] = replace(row, error=error)
         else:
-            self._rows[port] = replace(row, ofport=self._free_ofport(), error=None)
+            self._rows[port] = self._serve(replace(row, ofport=self._free_ofport(), error=None))
         self.changes.tell()
 
     def _free_ofport(self) -> int:
