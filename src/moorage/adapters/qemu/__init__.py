@@ -1,0 +1,1 @@
+"""The hypervisor by QEMU itself, spoken to by QMP; no libvirt."""
