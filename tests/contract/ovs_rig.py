@@ -1,0 +1,134 @@
+"""A real Open vSwitch for a test: its own directory, its own network namespace, gone afterwards."""
+
+import asyncio
+import os
+import shutil
+import subprocess
+import tempfile
+import time
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager
+from pathlib import Path
+from typing import Literal
+
+from moorage.adapters.ovsdb import processes
+from moorage.adapters.ovsdb.flows import cookie_of
+from moorage.adapters.ovsdb.switch import OvsSwitch
+from moorage.domain.ids import PortId, device_name
+
+
+class OvsRig:
+    """ovsdb-server and ovs-vswitchd in a namespace of their own, and switches that are connected to them."""
+
+    def __init__(self, rundir: Path, device: Literal["internal", "tap"]) -> None:
+        self.rundir = rundir
+        self.device = device
+        self.environment = processes.environment(rundir, os.environ)
+        self._devices: set[str] = set()
+        self._database: subprocess.Popen[bytes] | None = None
+        self._vswitchd: subprocess.Popen[bytes] | None = None
+        self._namespace = subprocess.Popen(["unshare", "-n", "sh", "-c", "echo made; exec sleep infinity"], stdout=-1)
+        assert self._namespace.stdout is not None
+        assert self._namespace.stdout.readline() == b"made\n"
+
+    @asynccontextmanager
+    async def connected(self) -> AsyncIterator[OvsSwitch]:
+        """A switch as a process has it; each one has connections of its own."""
+        switch = OvsSwitch(self.rundir, device=self.device)
+        running = asyncio.create_task(switch.run())
+        try:
+            await switch.ensure_bridge()
+            yield switch
+        finally:
+            running.cancel()
+            await asyncio.wait([running])
+
+    def make_device(self, port: PortId) -> None:
+        """What the hypervisor makes before a port is plugged."""
+        if self.device == "tap" and device_name(port) not in self._devices:
+            self.inside("ip", "tuntap", "add", "dev", device_name(port), "mode", "tap")
+            self._devices.add(device_name(port))
+
+    def spoil_device(self, port: PortId) -> None:
+        """See that the switch cannot open the port's device: it is missing, or something else has its name."""
+        if self.device == "internal":
+            self.inside("ip", "tuntap", "add", "dev", device_name(port), "mode", "tun")
+            self._devices.add(device_name(port))
+
+    def clear(self) -> None:
+        """Remove the devices that were made."""
+        for device in self._devices:
+            self.inside("ip", "link", "del", device)
+        self._devices.clear()
+
+    def flows(self, port: PortId) -> list[str]:
+        """The port's flows, as the switch has them."""
+        dump = ["ovs-ofctl", "-O", "OpenFlow13", "dump-flows", "--no-names", "--no-stats", "br-int"]
+        lines = self.inside(*dump, f"cookie={cookie_of(port):#x}/-1").splitlines()
+        return [line.strip().partition(", ")[2] for line in lines if "cookie=" in line]
+
+    def inside(self, *command: str) -> str:
+        """The output of a command that is run in the switch's namespace."""
+        done = subprocess.run(
+            self._entering(command), env=self.environment, capture_output=True, text=True, check=False
+        )
+        assert done.returncode == 0, f"{' '.join(command)}: {done.stderr}"
+        return done.stdout
+
+    def start_database(self) -> None:
+        self._database = self._start(processes.ovsdb_server(self.rundir), "ovsdb-server")
+        deadline = time.monotonic() + 5
+        while not (self.rundir / "db.sock").exists():  # ovs-vswitchd would try again only after a second
+            assert time.monotonic() < deadline, (self.rundir / "ovsdb-server.err").read_text()
+            time.sleep(0.005)
+
+    def stop_database(self) -> None:
+        _stop(self._database)
+        self._database = None
+
+    def start_switch(self) -> None:
+        self._vswitchd = self._start(self._entering(processes.vswitchd(self.rundir)), "ovs-vswitchd")
+
+    def stop_switch(self) -> None:
+        _stop(self._vswitchd)
+        self._vswitchd = None
+
+    def end(self) -> None:
+        self.stop_switch()
+        self.stop_database()
+        self._namespace.kill()
+        self._namespace.wait()
+        assert self._namespace.stdout is not None
+        self._namespace.stdout.close()
+
+    def _entering(self, command: Sequence[str]) -> list[str]:
+        return ["nsenter", f"--net=/proc/{self._namespace.pid}/ns/net", *command]
+
+    def _start(self, command: list[str], name: str) -> subprocess.Popen[bytes]:
+        with (self.rundir / f"{name}.err").open("ab") as errors:
+            return subprocess.Popen(command, env=self.environment, stdout=errors, stderr=errors)
+
+
+@contextmanager
+def an_ovs(device: Literal["internal", "tap"]) -> Iterator[OvsRig]:
+    """The switch, started; nothing of it is left in the end."""
+    rundir = Path(tempfile.mkdtemp(prefix="ovs-"))
+    rig = OvsRig(rundir, device)
+    try:
+        subprocess.run(processes.create_database(rundir), check=True, env=rig.environment)
+        rig.start_database()
+        rig.start_switch()
+        yield rig
+    finally:
+        rig.end()
+        shutil.rmtree(rundir)
+
+
+def _stop(process: subprocess.Popen[bytes] | None) -> None:
+    if process is not None:
+        process.terminate()
+        try:
+            process.wait(5)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()

@@ -1,0 +1,98 @@
+"""Our OpenFlow messages, byte by byte as os-ken packs them (make_openflow_golden.py wrote the golden ones)."""
+
+import json
+from ipaddress import IPv4Network
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from moorage.adapters.openflow.messages import (
+    BARRIER,
+    HELLO,
+    Kind,
+    Message,
+    add_flow,
+    delete_flows,
+    describe_error,
+    pack,
+)
+from moorage.seams.switch import Action, Flow, GoTo, Match, Normal, Output
+
+GOLDEN: dict[str, Any] = json.loads(Path(__file__).with_name("openflow_golden.json").read_text())
+COOKIE, XID = GOLDEN["cookie"], GOLDEN["xid"]
+
+
+def an_action(of: list[Any]) -> Action:
+    match of:
+        case ["output", port]:
+            return Output(port)
+        case ["goto", table]:
+            return GoTo(table)
+        case _:
+            return Normal()
+
+
+def a_flow(golden: dict[str, Any]) -> Flow:
+    prefixes = {
+        name: IPv4Network(golden["match"][name]) for name in ("nw_src", "nw_dst", "arp_spa") if name in golden["match"]
+    }
+    actions = tuple([an_action(action) for action in golden["actions"]])
+    return Flow(golden["table"], golden["priority"], Match(**(golden["match"] | prefixes)), actions)
+
+
+@pytest.mark.parametrize("golden", GOLDEN["flows"], ids=lambda golden: str(golden["name"]))
+def test_a_flow_is_packed_as_by_os_ken(golden: dict[str, Any]) -> None:
+    assert pack(add_flow(a_flow(golden), COOKIE), XID).hex() == golden["packed"]
+
+
+@pytest.mark.parametrize(
+    ("message", "name"),
+    [
+        (delete_flows(COOKIE), "delete"),
+        (BARRIER, "barrier"),
+        (Message(Kind.ECHO_REPLY, b"abc"), "echo reply of 'abc'"),
+    ],
+)
+def test_the_other_messages_are_packed_as_by_os_ken(message: Message, name: str) -> None:
+    assert pack(message, XID).hex() == GOLDEN[name]
+
+
+def test_a_hello_says_which_version_we_speak() -> None:
+    """OpenFlow 1.3.5, sections 7.1.1 and 7.5.1; os-ken sends none of its elements."""
+    header, element = "04 00 0010 00000001", "0001 0008 00000010"
+    assert pack(HELLO, 1) == bytes.fromhex(header + element)
+
+
+@pytest.mark.parametrize(
+    ("flow", "why"),
+    [
+        (Flow(0, 1, Match(tp_dst=80)), "tp_dst: cannot be matched without"),
+        (Flow(0, 1, Match(nw_proto=6)), "nw_proto: cannot be matched without"),
+        (Flow(0, 1, Match(dl_type=0x806, nw_src=IPv4Network("10.0.0.0/8"))), "nw_src: cannot be matched without"),
+        (Flow(0, 1, Match(dl_src="fa:16:3e")), "is not a MAC address"),
+        (Flow(0, 1, Match(dl_src="nonsense")), "hexadecimal"),
+        (Flow(0, 1, Match(dl_type=0x800, nw_proto=6, tp_dst=65536)), "65536 does not fit into 2 bytes"),
+        (Flow(256, 1, Match()), "out of range"),
+        (Flow(0, 65536, Match()), "out of range"),
+        (Flow(0, 1, Match(), (GoTo(300),)), "out of range"),
+        (Flow(0, 1, Match(), (Output(-1),)), "out of range"),
+        (Flow(0, 1, Match(), (Output(1),) * 4094), "a flow of"),
+    ],
+)
+def test_a_flow_that_makes_no_sense_is_refused(flow: Flow, why: str) -> None:
+    with pytest.raises(ValueError, match=why):
+        add_flow(flow, COOKIE)
+
+
+@pytest.mark.parametrize(
+    ("body", "words"),
+    [
+        ("00040009" + "00" * 64, "BAD_MATCH: BAD_PREREQ"),
+        ("00020004", "BAD_ACTION: BAD_OUT_PORT"),
+        ("00050063", "FLOW_MOD_FAILED: code 99"),
+        ("ffff0001", "error type 65535: code 1"),
+    ],
+)
+def test_an_error_is_told_in_the_words_of_the_specification(body: str, words: str) -> None:
+    assert describe_error(bytes.fromhex(body)) == words
