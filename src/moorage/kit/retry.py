@@ -1,5 +1,6 @@
-"""How often and how long something is tried again: a handful of named policies, by stamina."""
+"""How often and how long something is tried again, by stamina, on the event loop's clock."""
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
@@ -16,9 +17,18 @@ async def retry(
     first: float = 0.05,
     longest: float = 2.0,
 ) -> T:
-    """The result of `call`, again on `on` with a growing pause, for `timeout` seconds at most (None: ever)."""
+    """The result of `call`, tried again on `on` with a growing pause; no try begins after `timeout` seconds.
+
+    `timeout` None: for ever. A call that hangs is its own adapter's to end.
+    """
+    loop = asyncio.get_running_loop()
+    ends = None if timeout is None else loop.time() + timeout  # the loop's clock, which tests may make virtual
+
+    def is_tried_again(error: Exception) -> bool:
+        return isinstance(error, on) and (ends is None or loop.time() < ends)
+
     async for attempt in stamina.retry_context(
-        on=on, attempts=None, timeout=timeout, wait_initial=first, wait_max=longest, wait_jitter=first
+        on=is_tried_again, attempts=None, timeout=None, wait_initial=first, wait_max=longest, wait_jitter=first
     ):
         with attempt:
             return await call()
