@@ -233,6 +233,12 @@ def failed(server: Server, fault: Fault, now: datetime) -> Server:
     return replace(moved(server, ServerEvent.FAILED, now), fault=fault, host=host, plug_deadline=None)
 
 
+def reset(server: Server, *, is_active: bool, now: datetime) -> Server:
+    """The server as an admin says that it is (os-resetState), whatever it was."""
+    life = Life(VmState.ACTIVE, None, server.life.power) if is_active else Life(VmState.ERROR, None, PowerState.NOSTATE)
+    return replace(server, life=life, fault=None if is_active else server.fault, updated=now)
+
+
 def status(life: Life) -> str:
     """The API's one word for vm_state and task_state."""
     match life.vm, life.task:

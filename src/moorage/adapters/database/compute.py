@@ -1,0 +1,482 @@
+"""Compute API's store in a database: a row holds what is searched for, and the whole thing as a document."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import msgspec
+from sqlalchemy import BigInteger, ForeignKey, Index, LargeBinary, UniqueConstraint, and_, func, or_, select
+from sqlalchemy.engine import CursorResult
+from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column
+from sqlalchemy.sql import Select, delete, insert, update
+
+from moorage.adapters.database.engine import Database
+from moorage.domain.action import InstanceAction
+from moorage.domain.errors import Conflict, Exhausted, NotFound
+from moorage.domain.ids import FlavorId, HostName, ProjectId, ServerId, UserId
+from moorage.domain.scheduling import HostState
+from moorage.domain.server import Flavor, Server, VmState
+from moorage.seams.server_store import (
+    Beginning,
+    Change,
+    ComputeHost,
+    Ending,
+    Heartbeat,
+    Keypair,
+    Placing,
+    Quota,
+    ServerQuery,
+    Usage,
+)
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_encode = msgspec.json.Encoder().encode
+_server_of = msgspec.json.Decoder(Server).decode
+_action_of = msgspec.json.Decoder(InstanceAction).decode
+_flavor_of = msgspec.json.Decoder(Flavor).decode
+
+
+def _micros(at: datetime) -> int:
+    return (at - _EPOCH) // timedelta(microseconds=1)
+
+
+def _time(micros: int) -> datetime:
+    return _EPOCH + timedelta(microseconds=micros)
+
+
+class Tables(DeclarativeBase):
+    """The tables of compute API. Times are microseconds since 1970, UTC."""
+
+
+class ServerRow(Tables):
+    __tablename__ = "servers"
+    id: Mapped[str] = mapped_column(primary_key=True)
+    project: Mapped[str]
+    user: Mapped[str]
+    host: Mapped[str | None]
+    name: Mapped[str]
+    vm_state: Mapped[str]
+    task_state: Mapped[str | None]
+    created: Mapped[int] = mapped_column(BigInteger)
+    updated: Mapped[int] = mapped_column(BigInteger)
+    is_deleted: Mapped[bool]
+    vcpus: Mapped[int]
+    memory_mib: Mapped[int]
+    disk_gib: Mapped[int]
+    document: Mapped[bytes] = mapped_column(LargeBinary)
+    __table_args__ = (
+        Index("servers_by_project", "is_deleted", "project", "created"),
+        Index("servers_by_host", "is_deleted", "host"),
+        Index("servers_by_time", "created", "id"),
+    )
+
+
+class ActionRow(Tables):
+    __tablename__ = "actions"
+    number: Mapped[int] = mapped_column(primary_key=True, autoincrement=True)
+    server: Mapped[str] = mapped_column(ForeignKey("servers.id"))
+    request_id: Mapped[str]
+    document: Mapped[bytes] = mapped_column(LargeBinary)
+    __table_args__ = (Index("actions_by_server", "server", "request_id"),)
+
+
+class HostRow(Tables):
+    __tablename__ = "hosts"
+    number: Mapped[int] = mapped_column(primary_key=True, autoincrement=True)
+    name: Mapped[str] = mapped_column(unique=True)
+    uuid: Mapped[str] = mapped_column(unique=True)
+    heard_at: Mapped[int] = mapped_column(BigInteger)
+    started_at: Mapped[int] = mapped_column(BigInteger)
+    vcpus: Mapped[int]
+    memory_mib: Mapped[int]
+    disk_gib: Mapped[int]
+    hypervisor_type: Mapped[str]
+    is_enabled: Mapped[bool] = mapped_column(default=True)
+    disabled_reason: Mapped[str | None]
+
+
+class FlavorRow(Tables):
+    __tablename__ = "flavors"
+    number: Mapped[int] = mapped_column(primary_key=True, autoincrement=True)
+    id: Mapped[str] = mapped_column(unique=True)
+    name: Mapped[str] = mapped_column(unique=True)
+    document: Mapped[bytes] = mapped_column(LargeBinary)
+
+
+class FlavorAccessRow(Tables):
+    __tablename__ = "flavor_access"
+    flavor: Mapped[str] = mapped_column(ForeignKey("flavors.id", ondelete="CASCADE"), primary_key=True)
+    project: Mapped[str] = mapped_column(primary_key=True)
+
+
+class KeypairRow(Tables):
+    __tablename__ = "keypairs"
+    number: Mapped[int] = mapped_column(primary_key=True, autoincrement=True)
+    user: Mapped[str]
+    name: Mapped[str]
+    type: Mapped[str]
+    public_key: Mapped[str]
+    fingerprint: Mapped[str]
+    created: Mapped[int] = mapped_column(BigInteger)
+    __table_args__ = (UniqueConstraint("user", "name"),)
+
+
+class ComputeDatabase:
+    """The store of compute API (seams/server_store) in a SQL database."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    # ---- servers
+
+    async def add(self, servers: Sequence[Server], actions: Sequence[InstanceAction], quota: Quota) -> None:
+        def work(session: Session) -> None:
+            usage = _usage(session, servers[0].project)
+            for word, limit, used, more in (
+                ("instances", quota.instances, usage.instances, len(servers)),
+                ("cores", quota.vcpus, usage.vcpus, sum(server.flavor.vcpus for server in servers)),
+                ("ram", quota.memory_mib, usage.memory_mib, sum(server.flavor.ram for server in servers)),
+            ):
+                if 0 <= limit < used + more:
+                    raise Exhausted(
+                        f"Quota exceeded for {word}: Requested {more}, but already used {used} of {limit} {word}"
+                    )
+            session.execute(insert(ServerRow), [{"id": server.id, **_columns(server)} for server in servers])
+            _add_actions(session, actions)
+
+        await self._database.run("adding servers", work)
+
+    async def show(self, server: ServerId, *, project: ProjectId | None, is_deleted: bool | None = False) -> Server:
+        return await self._database.run(
+            f"reading server {server}", lambda session: _show(session, server, project, is_deleted)
+        )
+
+    async def list(self, query: ServerQuery) -> Sequence[Server]:
+        def work(session: Session) -> Sequence[Server]:
+            return [_server_of(document) for document in session.scalars(_selected(query))]
+
+        return await self._database.run("listing servers", work)
+
+    async def update(
+        self,
+        server: ServerId,
+        change: Change,
+        *,
+        begins: Beginning | None = None,
+        ends: Ending | None = None,
+    ) -> Server:
+        def work(session: Session) -> Server:
+            return _changed(session, server, change, begins, ends)
+
+        return await self._database.run(f"updating server {server}", work)
+
+    async def place(self, server: ServerId, rule: Placing, *, ends: Ending | None = None) -> Server:
+        def work(session: Session) -> Server:
+            return _changed(
+                session, server, lambda before: rule(before, [host.state for host in _hosts(session)]), None, ends
+            )
+
+        return await self._database.run(f"placing server {server}", work)
+
+    async def actions(self, server: ServerId) -> Sequence[InstanceAction]:
+        statement = select(ActionRow.document).where(ActionRow.server == server).order_by(ActionRow.number.desc())
+        return await self._database.run(
+            f"reading the actions of server {server}",
+            lambda session: [_action_of(document) for document in session.scalars(statement)],
+        )
+
+    async def usage(self, project: ProjectId) -> Usage:
+        return await self._database.run(f"reading the usage of project {project}", lambda s: _usage(s, project))
+
+    # ---- hosts
+
+    async def heard(self, heartbeat: Heartbeat, *, uuid: str, now: datetime) -> None:
+        def work(session: Session) -> None:
+            said = {
+                "heard_at": _micros(now),
+                "started_at": _micros(heartbeat.started_at),
+                "vcpus": heartbeat.vcpus,
+                "memory_mib": heartbeat.memory_mib,
+                "disk_gib": heartbeat.disk_gib,
+                "hypervisor_type": heartbeat.hypervisor_type,
+            }
+            known = session.execute(update(HostRow).where(HostRow.name == heartbeat.host).values(said))
+            if not _touched(known):
+                session.execute(insert(HostRow).values(name=heartbeat.host, uuid=uuid, **said))
+
+        await self._database.run(f"noting host {heartbeat.host}", work)
+
+    async def hosts(self) -> Sequence[ComputeHost]:
+        return await self._database.run("listing hosts", _hosts)
+
+    async def set_enabled(self, uuid: str, *, is_enabled: bool, reason: str | None) -> None:
+        statement = update(HostRow).where(HostRow.uuid == uuid).values(is_enabled=is_enabled, disabled_reason=reason)
+
+        def work(session: Session) -> None:
+            if not _touched(session.execute(statement)):
+                raise NotFound(f"Service {uuid} could not be found.")
+
+        await self._database.run(f"switching host {uuid}", work)
+
+    # ---- flavors
+
+    async def flavors(self) -> Sequence[Flavor]:
+        statement = select(FlavorRow.document).order_by(FlavorRow.number)
+        return await self._database.run(
+            "listing flavors", lambda session: [_flavor_of(document) for document in session.scalars(statement)]
+        )
+
+    async def flavor(self, flavor: FlavorId) -> Flavor:
+        return await self._database.run(f"reading flavor {flavor}", lambda session: _flavor(session, flavor))
+
+    async def add_flavor(self, flavor: Flavor) -> None:
+        def work(session: Session) -> None:
+            if session.scalar(select(FlavorRow.id).where(FlavorRow.id == flavor.id)) is not None:
+                raise Conflict(f"Flavor with ID {flavor.id} already exists.")
+            if session.scalar(select(FlavorRow.id).where(FlavorRow.name == flavor.name)) is not None:
+                raise Conflict(f"Flavor with name {flavor.name} already exists.")
+            session.execute(insert(FlavorRow).values(id=flavor.id, name=flavor.name, document=_encode(flavor)))
+
+        await self._database.run(f"adding flavor {flavor.id}", work)
+
+    async def update_flavor(self, flavor: FlavorId, change: Callable[[Flavor], Flavor]) -> Flavor:
+        def work(session: Session) -> Flavor:
+            after = change(_flavor(session, flavor))
+            session.execute(update(FlavorRow).where(FlavorRow.id == flavor).values(document=_encode(after)))
+            return after
+
+        return await self._database.run(f"updating flavor {flavor}", work)
+
+    async def delete_flavor(self, flavor: FlavorId) -> None:
+        def work(session: Session) -> None:
+            if not _touched(session.execute(delete(FlavorRow).where(FlavorRow.id == flavor))):
+                raise NotFound(f"Flavor {flavor} could not be found.")
+
+        await self._database.run(f"deleting flavor {flavor}", work)
+
+    async def flavor_access(self, flavor: FlavorId) -> Sequence[ProjectId]:
+        statement = select(FlavorAccessRow.project).where(FlavorAccessRow.flavor == flavor)
+        return await self._database.run(
+            f"reading who may use flavor {flavor}",
+            lambda session: [ProjectId(project) for project in session.scalars(statement)],
+        )
+
+    async def grant_flavor(self, flavor: FlavorId, project: ProjectId) -> None:
+        def work(session: Session) -> None:
+            if session.get(FlavorAccessRow, (flavor, project)) is not None:
+                raise Conflict(f"Flavor access already exists for flavor {flavor} and project {project} combination.")
+            session.execute(insert(FlavorAccessRow).values(flavor=flavor, project=project))
+
+        await self._database.run(f"granting flavor {flavor}", work)
+
+    async def revoke_flavor(self, flavor: FlavorId, project: ProjectId) -> None:
+        statement = delete(FlavorAccessRow).where(FlavorAccessRow.flavor == flavor, FlavorAccessRow.project == project)
+
+        def work(session: Session) -> None:
+            if not _touched(session.execute(statement)):
+                raise NotFound(f"Flavor access not found for {flavor} / {project} combination.")
+
+        await self._database.run(f"revoking flavor {flavor}", work)
+
+    # ---- keypairs
+
+    async def keypairs(self, user: UserId) -> Sequence[Keypair]:
+        statement = select(KeypairRow).where(KeypairRow.user == user).order_by(KeypairRow.name)
+        return await self._database.run(
+            f"listing keypairs of {user}", lambda session: [_keypair_of(row) for row in session.scalars(statement)]
+        )
+
+    async def keypair(self, user: UserId, name: str) -> Keypair:
+        def work(session: Session) -> Keypair:
+            row = session.scalar(select(KeypairRow).where(KeypairRow.user == user, KeypairRow.name == name))
+            if row is None:
+                raise NotFound(f"Keypair {name} not found for user {user}")
+            return _keypair_of(row)
+
+        return await self._database.run(f"reading keypair {name}", work)
+
+    async def add_keypair(self, keypair: Keypair, *, limit: int) -> Keypair:
+        def work(session: Session) -> Keypair:
+            own = list(session.scalars(select(KeypairRow.name).where(KeypairRow.user == keypair.user)))
+            if keypair.name in own:
+                raise Conflict(f"Key pair '{keypair.name}' already exists.")
+            if 0 <= limit <= len(own):
+                raise Exhausted("Quota exceeded, too many key pairs.")
+            row = KeypairRow(
+                user=keypair.user,
+                name=keypair.name,
+                type=keypair.type,
+                public_key=keypair.public_key,
+                fingerprint=keypair.fingerprint,
+                created=_micros(keypair.created),
+            )
+            session.add(row)
+            session.flush()
+            return replace(keypair, id=row.number)
+
+        return await self._database.run(f"adding keypair {keypair.name}", work)
+
+    async def delete_keypair(self, user: UserId, name: str) -> None:
+        statement = delete(KeypairRow).where(KeypairRow.user == user, KeypairRow.name == name)
+
+        def work(session: Session) -> None:
+            if not _touched(session.execute(statement)):
+                raise NotFound(f"Keypair {name} not found for user {user}")
+
+        await self._database.run(f"deleting keypair {name}", work)
+
+
+def _touched(result: object) -> bool:
+    return isinstance(result, CursorResult) and result.rowcount > 0
+
+
+def _columns(server: Server) -> dict[str, Any]:
+    return {
+        "project": server.project,
+        "user": server.user,
+        "host": server.host,
+        "name": server.name,
+        "vm_state": server.life.vm.value,
+        "task_state": server.life.task.value if server.life.task is not None else None,
+        "created": _micros(server.created),
+        "updated": _micros(server.updated),
+        "is_deleted": server.life.vm is VmState.DELETED,
+        "vcpus": server.flavor.vcpus,
+        "memory_mib": server.flavor.ram,
+        "disk_gib": server.flavor.disk + server.flavor.ephemeral,
+        "document": _encode(server),
+    }
+
+
+def _show(session: Session, server: str, project: str | None, is_deleted: bool | None) -> Server:
+    statement = select(ServerRow.document).where(ServerRow.id == server)
+    if project is not None:
+        statement = statement.where(ServerRow.project == project)
+    if is_deleted is not None:
+        statement = statement.where(ServerRow.is_deleted == is_deleted)
+    document = session.scalar(statement)
+    if document is None:
+        raise NotFound(f"Instance {server} could not be found.")
+    return _server_of(document)
+
+
+def _selected(query: ServerQuery) -> Select[bytes]:
+    statement = select(ServerRow.document).order_by(ServerRow.created.desc(), ServerRow.id.desc())
+    if query.project is not None:
+        statement = statement.where(ServerRow.project == query.project)
+    if query.host is not None:
+        statement = statement.where(ServerRow.host == query.host)
+    if query.is_deleted is not None:
+        statement = statement.where(ServerRow.is_deleted == query.is_deleted)
+    if query.changed_since is not None:
+        statement = statement.where(ServerRow.updated >= _micros(query.changed_since))
+    if query.created_before is not None:
+        created, last = _micros(query.created_before[0]), query.created_before[1]
+        statement = statement.where(
+            or_(ServerRow.created < created, and_(ServerRow.created == created, ServerRow.id < last))
+        )
+    return statement if query.limit is None else statement.limit(query.limit)
+
+
+def _changed(session: Session, server: str, change: Change, begins: Beginning | None, ends: Ending | None) -> Server:
+    before = _show(session, server, None, False)
+    after = change(before)
+    if after is not before:
+        session.execute(update(ServerRow).where(ServerRow.id == server).values(_columns(after)))
+    if ends is not None:
+        row = session.execute(
+            select(ActionRow.number, ActionRow.document)
+            .where(ActionRow.server == server, ActionRow.request_id == before.request_id)
+            .order_by(ActionRow.number.desc())
+            .limit(1)
+        ).one_or_none()
+        if row is not None:
+            document = _encode(ends(_action_of(row.document)))
+            session.execute(update(ActionRow).where(ActionRow.number == row.number).values(document=document))
+    action = begins(before, after) if begins is not None else None
+    if action is not None:
+        _add_actions(session, [action])
+    return after
+
+
+def _add_actions(session: Session, actions: Sequence[InstanceAction]) -> None:
+    session.execute(
+        insert(ActionRow),
+        [{"server": action.server, "request_id": action.request_id, "document": _encode(action)} for action in actions],
+    )
+
+
+def _usage(session: Session, project: str) -> Usage:
+    row = session.execute(
+        select(
+            func.count(),
+            func.coalesce(func.sum(ServerRow.vcpus), 0),
+            func.coalesce(func.sum(ServerRow.memory_mib), 0),
+        ).where(ServerRow.is_deleted.is_(False), ServerRow.project == project)
+    ).one()
+    return Usage(instances=row[0], vcpus=row[1], memory_mib=row[2])
+
+
+def _hosts(session: Session) -> Sequence[ComputeHost]:
+    """Every host with what its servers claim, as of this transaction."""
+    claims = {
+        row[0]: row[1:]
+        for row in session.execute(
+            select(
+                ServerRow.host,
+                func.count(),
+                func.sum(ServerRow.vcpus),
+                func.sum(ServerRow.memory_mib),
+                func.sum(ServerRow.disk_gib),
+            )
+            .where(ServerRow.is_deleted.is_(False), ServerRow.host.is_not(None))
+            .group_by(ServerRow.host)
+        )
+    }
+    columns = HostRow.__table__.columns
+    hosts = []
+    for row in session.execute(select(*columns).order_by(HostRow.number)):
+        servers, vcpus, memory_mib, disk_gib = claims.get(row.name, (0, 0, 0, 0))
+        state = HostState(
+            name=HostName(row.name),
+            heard_at=_time(row.heard_at),
+            vcpus=row.vcpus,
+            memory_mib=row.memory_mib,
+            disk_gib=row.disk_gib,
+            used_vcpus=vcpus,
+            used_memory_mib=memory_mib,
+            used_disk_gib=disk_gib,
+            is_enabled=row.is_enabled,
+        )
+        hosts.append(
+            ComputeHost(
+                number=row.number,
+                uuid=row.uuid,
+                state=state,
+                hypervisor_type=row.hypervisor_type,
+                started_at=_time(row.started_at),
+                servers=servers,
+                disabled_reason=row.disabled_reason,
+            )
+        )
+    return hosts
+
+
+def _flavor(session: Session, flavor: str) -> Flavor:
+    document = session.scalar(select(FlavorRow.document).where(FlavorRow.id == flavor))
+    if document is None:
+        raise NotFound(f"Flavor {flavor} could not be found.", kind="FlavorNotFound")
+    return _flavor_of(document)
+
+
+def _keypair_of(row: KeypairRow) -> Keypair:
+    return Keypair(
+        id=row.number,
+        user=UserId(row.user),
+        name=row.name,
+        type=row.type,
+        public_key=row.public_key,
+        fingerprint=row.fingerprint,
+        created=_time(row.created),
+    )

@@ -1,0 +1,201 @@
+"""Finds a host for each server, and another one when that one fails or dies (sub-fact placed)."""
+
+import asyncio
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from functools import partial
+from typing import Never
+
+import structlog
+
+from moorage.domain.action import InstanceAction, finished, stepped
+from moorage.domain.attempt import elsewhere, first_placed, vanished
+from moorage.domain.errors import Conflict, Exhausted, MoorageError, NotFound, Stale, Unavailable
+from moorage.domain.hops import Fact, SubFact
+from moorage.domain.ids import Generation, HostName, ServerId
+from moorage.domain.scheduling import DEAD_AFTER, HostState
+from moorage.domain.server import Fault, Job, Server, TaskState, failed, job_of
+from moorage.kit.per_key import PerKey
+from moorage.kit.supervise import supervise
+from moorage.seams.bus import Bus
+from moorage.seams.clock import Clock
+from moorage.seams.network_api import NetworkApi
+from moorage.seams.server_store import ServerQuery, ServerStore
+from moorage.seams.timeline import Timeline
+from moorage.wire.messages import DoJob
+
+log = structlog.get_logger(__name__)
+
+BUILD_EVENT = "compute__do_build_and_run_instance"
+
+Moving = Callable[[Server, Sequence[HostState], Generation, datetime], Server]
+
+
+@dataclass(frozen=True)
+class Placer:
+    """Places servers, one job at a time for each; `run` owns the jobs and looks every `look_every` seconds for
+    what a crash or a dead host has left."""
+
+    store: ServerStore
+    bus: Bus
+    clock: Clock
+    timeline: Timeline
+    network: NetworkApi
+    new_id: Callable[[], str]
+    look_every: float = 2.0  # seconds
+    _jobs: PerKey[ServerId] = field(default_factory=PerKey)
+    _began: list[float] = field(default_factory=list)  # monotonic; when we began to listen to heartbeats
+
+    def ask(self, server: ServerId) -> None:
+        """Place a new server soon. One that is not taken now is found by the next look."""
+        self._jobs.start(server, "place", partial(self.place, server))
+
+    def clean_up(self, server: ServerId) -> None:
+        """Remove soon a server that is being deleted and has no host, with the ports it may have."""
+        self._jobs.start(server, "remove", partial(self.remove, server), instead=True)
+
+    async def run(self) -> Never:
+        self._began[:] = [self.clock.monotonic()]
+        await supervise([("placing: jobs", self._jobs.run), ("placing: looks", self._look_for_ever)])
+
+    async def _look_for_ever(self) -> Never:
+        while True:
+            await asyncio.sleep(self.look_every)
+            try:
+                await self.look()
+            except Unavailable as error:
+                log.warning("could not look for servers that were left", error=str(error))
+
+    async def look(self) -> None:
+        """Take up whatever has no host that works on it."""
+        hosts = [host.state for host in await self.store.hosts()]
+        now = self.clock.now()
+        dead = {host.name for host in hosts if not host.is_alive(now)} if self._has_listened() else set()
+        for server in await self.store.list(ServerQuery()):
+            is_left = server.host is None or server.host in dead
+            match job_of(server.life):
+                case Job.BOOT if server.host is None:
+                    self.ask(server.id)
+                case Job.BOOT if is_left:
+                    self._jobs.start(server.id, "move", partial(self.move_off_dead, server.id))
+                case Job.DELETE if is_left:
+                    self.clean_up(server.id)
+
+    def _has_listened(self) -> bool:
+        """Whether we have listened for so long that a live host must have been heard."""
+        return bool(self._began) and self.clock.monotonic() - self._began[0] > DEAD_AFTER.total_seconds()
+
+    async def place(self, server: ServerId) -> None:
+        """Choose a host, claim it, and send it the job; without a host the server is ERROR."""
+        if not self._has_listened():
+            now = self.clock.now()
+            if not any(host.state.is_alive(now) for host in await self.store.hosts()):
+                log.info("no host has been heard yet: the server waits", server=server)
+                return
+        await self._move(server, first_placed)
+
+    async def move_off_dead(self, server: ServerId) -> None:
+        """A new attempt on another host, if one takes it; otherwise all stays as it is."""
+
+        def rule(row: Server, hosts: Sequence[HostState], generation: Generation, now: datetime) -> Server:
+            is_lost = any(host.name == row.host and not host.is_alive(now) for host in hosts)
+            if job_of(row.life) is not Job.BOOT or not is_lost or row.is_released:
+                return row  # once released, its guest may run there
+            try:
+                return elsewhere(row, hosts, generation, now)
+            except Exhausted:
+                return row  # its own host may come back
+
+        await self._move(server, rule)
+
+    async def move_after_failure(self, server: ServerId, host: str, attempt: int, fault: Fault) -> bool:
+        """A new attempt elsewhere after one has failed; ERROR with its fault when no host is left for it.
+
+        False when the failure is stale: that attempt is over already, or the server is being deleted.
+        """
+
+        def rule(row: Server, hosts: Sequence[HostState], generation: Generation, now: datetime) -> Server:
+            if row.host != host or row.attempt != attempt or row.life.task is TaskState.DELETING:
+                raise Stale(f"attempt {attempt} of server {server} on {host} is over")
+            if job_of(row.life) is not Job.BOOT:
+                return failed(row, fault, now)
+            try:
+                return elsewhere(row, hosts, generation, now)
+            except Exhausted:
+                return failed(row, fault, now)
+
+        try:
+            await self._move(server, rule)
+        except (Conflict, NotFound):
+            return False
+        return True
+
+    async def _move(self, server: ServerId, rule: Moving) -> None:
+        """Carry out a rule that may give the server a new attempt: claim, tell, send."""
+        now = self.clock.now()
+        generation = Generation(self.new_id().replace("-", ""))
+        chosen: list[HostName] = []
+        faults: list[Fault] = []
+
+        def change(row: Server, hosts: Sequence[HostState]) -> Server:
+            try:
+                after = rule(row, hosts, generation, now)
+            except Exhausted as error:
+                after = failed(row, Fault(500, error.message, now), now)
+            if after.generation == generation and after.host is not None:
+                chosen.append(after.host)
+            elif after.fault is not None and after.fault is not row.fault:
+                faults.append(after.fault)
+            return after
+
+        def noted(action: InstanceAction) -> InstanceAction:
+            if chosen:
+                before = finished(action, now) if action.events else action
+                return stepped(before, BUILD_EVENT, chosen[0], now)
+            return finished(action, now, error=faults[0].message) if faults else action
+
+        try:
+            after = await self.store.place(server, change, ends=noted)
+        except NotFound:
+            return  # it was deleted meanwhile
+        if chosen:
+            await self._send(after)
+        elif faults:
+            self._tell(after, SubFact.FAILED, faults[0].message)
+
+    async def _send(self, server: Server) -> None:
+        self._tell(server, SubFact.PLACED, "")
+        try:
+            await self.bus.cast(f"compute.{server.host}", DoJob(server=server.id))
+        except Unavailable as error:
+            log.warning("the host was not told; it looks by itself", server=server.id, error=str(error))
+
+    def _tell(self, server: Server, what: SubFact, detail: str) -> None:
+        self.timeline.tell(
+            Fact(
+                what=what,
+                wall=self.clock.now(),
+                monotonic=self.clock.monotonic(),
+                who="compute-api",
+                server=server.id,
+                generation=server.generation,
+                attempt=server.attempt,
+                host=server.host,
+                detail=detail,
+            )
+        )
+
+    async def remove(self, server: ServerId) -> None:
+        """Delete a server that no host looks after: its ports first, so that its record outlives them."""
+        try:
+            row = await self.store.show(server, project=None)
+            given = {nic.port for nic in row.nics_wanted if nic.port is not None}
+            for port in await self.network.ports(device=server) if row.attempt else ():
+                await (self.network.unbind_port(port) if port.id in given else self.network.delete_port(port))
+            now = self.clock.now()
+            await self.store.update(server, lambda current: vanished(current, now), ends=partial(finished, now=now))
+        except NotFound:
+            return
+        except MoorageError as error:
+            log.warning("a server without a host could not be removed yet", server=server, error=str(error))

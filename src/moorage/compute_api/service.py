@@ -1,0 +1,65 @@
+"""Compute API as one thing: its parts put together, and its loops."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Never
+
+from moorage.compute_api.acting import Acting
+from moorage.compute_api.asking import Asking, Limits
+from moorage.compute_api.external_events import Hearing
+from moorage.compute_api.placing import Placer
+from moorage.compute_api.records import Records
+from moorage.kit.supervise import supervise
+from moorage.seams.bus import Bus
+from moorage.seams.clock import Clock
+from moorage.seams.image_api import ImageApi
+from moorage.seams.network_api import NetworkApi
+from moorage.seams.server_store import ServerStore
+from moorage.seams.timeline import Timeline
+
+
+@dataclass(frozen=True)
+class ComputeApiService:
+    store: ServerStore
+    bus: Bus
+    clock: Clock
+    timeline: Timeline
+    network: NetworkApi
+    images: ImageApi
+    new_id: Callable[[], str]  # a dashed UUID
+    new_key: Callable[[], tuple[str, str]]  # a private SSH key and its public half
+    limits: Limits = field(default_factory=Limits)
+
+    @cached_property
+    def placer(self) -> Placer:
+        return Placer(self.store, self.bus, self.clock, self.timeline, self.network, self.new_id)
+
+    @cached_property
+    def records(self) -> Records:
+        return Records(self.store, self.bus, self.clock, self.placer, self.new_id)
+
+    @cached_property
+    def asking(self) -> Asking:
+        return Asking(
+            store=self.store,
+            network=self.network,
+            images=self.images,
+            clock=self.clock,
+            timeline=self.timeline,
+            new_id=self.new_id,
+            limits=self.limits,
+            asked=self.placer.ask,
+        )
+
+    @cached_property
+    def acting(self) -> Acting:
+        return Acting(self.store, self.bus, self.clock, self.placer, self.new_id)
+
+    @cached_property
+    def hearing(self) -> Hearing:
+        return Hearing(self.store, self.bus, self.clock, self.timeline)
+
+    async def run(self) -> Never:
+        """Answer hosts and place servers until cancelled."""
+        await supervise([("records", self.records.run), ("placing", self.placer.run)])
