@@ -44,8 +44,8 @@ class LogTail:
         return self._said.decode(errors="replace")
 
     async def lines(self, *endings: str) -> None:
-        """Returns when lines with each of these endings have been logged."""
-        while not all(any(line.endswith(ending) for line in self.said.splitlines()) for ending in endings):
+        """Returns when lines with each of these endings (but for blanks) have been logged."""
+        while not all(any(line.rstrip().endswith(ending) for line in self.said.splitlines()) for ending in endings):
             await self._has_grown.wait()
             self._has_grown.clear()
 
