@@ -2,17 +2,22 @@
 
 import asyncio
 import os
+import shutil
 import signal
+import tempfile
 from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
+from tests.real.guests import moorage_guest
 
 from moorage.adapters.memory.dhcp import MemoryDhcp
 from moorage.adapters.memory.hypervisor import MemoryHypervisor
 from moorage.adapters.memory.switch import MemorySwitch
 from moorage.adapters.netns.hypervisor import NetnsHypervisor, guest_name
+from moorage.adapters.qemu.hypervisor import QemuHypervisor, process_name
 from moorage.adapters.world.client import HolderProcess
 from moorage.domain.errors import Conflict, NotFound
 from moorage.domain.ids import PortId, ServerId
@@ -20,7 +25,12 @@ from moorage.seams.hypervisor import Guest, GuestImage, GuestState, Hypervisor, 
 from moorage.seams.world import ROOT
 
 root_only = pytest.mark.skipif(os.geteuid() != 0, reason="makes namespaces, as root")
-ADAPTERS = ["memory", pytest.param("netns", marks=root_only)]
+no_qemu = pytest.mark.skipif(shutil.which("qemu-system-x86_64") is None, reason="needs qemu-system-x86")
+ADAPTERS = [
+    "memory",
+    pytest.param("netns", marks=root_only),
+    pytest.param("qemu", marks=[root_only, no_qemu]),
+]
 
 WEB = ServerId("aaaaaaaa-0000-4000-8000-000000000001")
 GUEST = Guest(
@@ -43,11 +53,16 @@ class Subject:
     plug: Callable[[Guest], Awaitable[None]]  # what the switch does where it makes the devices
     devices: Callable[[], Awaitable[frozenset[str]]] | None  # that are with the host, for kinds that have real ones
     dies: Callable[[ServerId], Awaitable[None]]
-    again: Callable[[], Hypervisor]  # a new instance, as after a restart
+    again: Callable[[], Awaitable[Hypervisor]]  # a new instance, as after a restart
+    guest: Guest = GUEST
 
 
 @pytest.fixture(params=ADAPTERS)
 async def subject(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Subject]:
+    if request.param == "qemu":
+        async with qemu(tmp_path) as subject:
+            yield subject
+        return
     if request.param == "memory":
         simulated = MemoryHypervisor(switch := MemorySwitch(), MemoryDhcp(switch))
 
@@ -57,7 +72,10 @@ async def subject(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterat
         async def dies(server: ServerId) -> None:
             simulated.dies(server)
 
-        yield Subject(simulated, nothing, None, dies, lambda: simulated)
+        async def again() -> Hypervisor:
+            return simulated
+
+        yield Subject(simulated, nothing, None, dies, again)
         return
     async with HolderProcess() as holder, asyncio.TaskGroup() as group:
         world = holder.world("host-1")
@@ -71,45 +89,70 @@ async def subject(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterat
         async def kill(server: ServerId) -> None:
             await world.signal(guest_name(server), signal.SIGKILL)
 
-        yield Subject(
-            hypervisor,
-            plug,
-            lambda: world.links(ROOT),
-            kill,
-            lambda: NetnsHypervisor(world, tmp_path / "guests"),
-        )
+        async def another() -> Hypervisor:
+            return NetnsHypervisor(world, tmp_path / "guests")
+
+        yield Subject(hypervisor, plug, lambda: world.links(ROOT), kill, another)
         running.cancel()
+
+
+@asynccontextmanager
+async def qemu(state: Path) -> AsyncIterator[Subject]:
+    image = await moorage_guest()
+    # pytest's directories are too long for sockets
+    with tempfile.TemporaryDirectory(prefix="mq") as runtime:
+        async with HolderProcess() as holder, asyncio.TaskGroup() as group:
+            world = holder.world("host-1")
+            instances = [QemuHypervisor(world, state, Path(runtime))]
+            running = group.create_task(instances[0].run())
+
+            async def nothing(_guest: Guest) -> None:
+                pass
+
+            async def kill(server: ServerId) -> None:
+                await world.signal(process_name(server), signal.SIGKILL)
+
+            async def again() -> Hypervisor:
+                await instances[-1].close()
+                instances.append(QemuHypervisor(world, state, Path(runtime)))
+                return instances[-1]
+
+            yield Subject(instances[0], nothing, lambda: world.links(ROOT), kill, again, replace(GUEST, image=image))
+            running.cancel()
+            for instance in instances:
+                await instance.close()
 
 
 async def state(subject: Subject) -> GuestState | None:
     return (await subject.hypervisor.states()).get(WEB)
 
 
-async def boot(subject: Subject, guest: Guest = GUEST) -> None:
+async def boot(subject: Subject, guest: Guest | None = None) -> None:
+    guest = guest or subject.guest
     await subject.hypervisor.create_stopped(guest)
     await subject.plug(guest)
     await subject.hypervisor.resume(guest.server)
 
 
 async def test_a_guest_is_held_until_it_is_resumed(subject: Subject) -> None:
-    await subject.hypervisor.create_stopped(GUEST)
-    await subject.hypervisor.create_stopped(GUEST)
-    await subject.plug(GUEST)
+    await subject.hypervisor.create_stopped(subject.guest)
+    await subject.hypervisor.create_stopped(subject.guest)
+    await subject.plug(subject.guest)
     assert await state(subject) is GuestState.HELD
     assert await subject.hypervisor.console(WEB) == b""
     await subject.hypervisor.resume(WEB)
     assert await state(subject) is GuestState.RUNNING
     await subject.hypervisor.resume(WEB)
     with pytest.raises(Conflict):
-        await subject.hypervisor.create_stopped(GUEST)
+        await subject.hypervisor.create_stopped(subject.guest)
     async with asyncio.timeout(5):
         while b"moorage-guest:" not in await subject.hypervisor.console(WEB):
             await asyncio.sleep(0.001)
 
 
 async def test_a_held_guest_with_other_nics_is_made_anew(subject: Subject) -> None:
-    await subject.hypervisor.create_stopped(GUEST)
-    fewer = replace(GUEST, nics=GUEST.nics[:1])
+    await subject.hypervisor.create_stopped(subject.guest)
+    fewer = replace(subject.guest, nics=subject.guest.nics[:1])
     await boot(subject, fewer)
     assert await state(subject) is GuestState.RUNNING
 
@@ -121,7 +164,7 @@ async def test_off_and_on_again(subject: Subject) -> None:
         await subject.hypervisor.power_off(WEB, patience=1.0)
         assert await state(subject) is GuestState.OFF
         if subject.devices is not None:
-            assert {nic.device for nic in GUEST.nics} <= await subject.devices()
+            assert {nic.device for nic in subject.guest.nics} <= await subject.devices()
         assert isinstance(await subject.hypervisor.console(WEB), bytes)
         with pytest.raises(NotFound):
             await subject.hypervisor.resume(WEB)
@@ -130,7 +173,7 @@ async def test_off_and_on_again(subject: Subject) -> None:
 
 
 async def test_a_held_guest_can_be_switched_off(subject: Subject) -> None:
-    await subject.hypervisor.create_stopped(GUEST)
+    await subject.hypervisor.create_stopped(subject.guest)
     await subject.hypervisor.power_off(WEB)
     assert await state(subject) is GuestState.OFF
 
@@ -171,11 +214,11 @@ async def test_a_guest_that_dies_is_named_and_off(subject: Subject) -> None:
 
 
 async def test_a_new_instance_finds_the_guests(subject: Subject) -> None:
-    await subject.hypervisor.create_stopped(GUEST)
-    assert await subject.again().states() == {WEB: GuestState.HELD}
-    await subject.again().create_stopped(GUEST)
-    await subject.plug(GUEST)
-    await subject.again().resume(WEB)
-    assert await subject.again().states() == {WEB: GuestState.RUNNING}
-    await subject.again().power_off(WEB)
-    assert await subject.again().states() == {WEB: GuestState.OFF}
+    await subject.hypervisor.create_stopped(subject.guest)
+    assert await (await subject.again()).states() == {WEB: GuestState.HELD}
+    await (await subject.again()).create_stopped(subject.guest)
+    await subject.plug(subject.guest)
+    await (await subject.again()).resume(WEB)
+    assert await (await subject.again()).states() == {WEB: GuestState.RUNNING}
+    await (await subject.again()).power_off(WEB)
+    assert await (await subject.again()).states() == {WEB: GuestState.OFF}

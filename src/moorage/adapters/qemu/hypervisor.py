@@ -98,6 +98,8 @@ class QemuHypervisor:
                 raise Conflict(f"creating guest {guest.server}: it is {state} already")
             if state is GuestState.HELD and before is not None and before.guest.nics == guest.nics:
                 return
+            if guest.image.kernel is None and guest.image.disk is None:
+                raise Invalid(f"creating guest {guest.server}: its image has neither a kernel nor a disk")
             await self._stop(guest.server)
             await self._start(guest, before)
 
@@ -198,7 +200,7 @@ class QemuHypervisor:
         argv = command_line(
             guest, self._files(guest), program=self._program, accelerator=self._accelerator, uid=record.uid
         )
-        pid = await self._world.start(_process(server), argv, log=self._records.log(server))
+        pid = await self._world.start(process_name(server), argv, log=self._records.log(server))
         self._last[server] = GuestState.HELD  # whatever becomes of it, it does not run yet
         status = await self._first_status(server)
         if status != "prelaunch":
@@ -219,7 +221,7 @@ class QemuHypervisor:
                     try:
                         return await self._monitor(server).status()
                     except Unavailable:
-                        if _process(server) not in await self._world.processes():
+                        if process_name(server) not in await self._world.processes():
                             break
                     await asyncio.sleep(pause)
                     pause = min(2 * pause, 0.05)
@@ -232,10 +234,10 @@ class QemuHypervisor:
 
     async def _stop(self, server: ServerId, *, patience: float = 1.0) -> None:
         """The process gone, and its sockets; SIGTERM makes QEMU write its disk back and end, held or running."""
-        pid = (await self._world.processes()).get(_process(server))
+        pid = (await self._world.processes()).get(process_name(server))
         if pid is not None:
             self._expect_end(server, pid)
-            await self._world.stop(_process(server), patience=patience)
+            await self._world.stop(process_name(server), patience=patience)
         if monitor := self._monitors.pop(server, None):
             await monitor.close()
         for path in (self._socket(server, "qmp"), self._socket(server, "serial")):
@@ -243,7 +245,7 @@ class QemuHypervisor:
 
     async def _ask_to_end(self, server: ServerId) -> None:
         """Press its power button until its process has ended; an OS that is still booting does not feel the first."""
-        while pid := (await self._world.processes()).get(_process(server)):
+        while pid := (await self._world.processes()).get(process_name(server)):
             try:
                 if await self._monitor(server).status() != "running":
                     return
@@ -254,7 +256,7 @@ class QemuHypervisor:
                 return
             with suppress(TimeoutError, NotFound):
                 async with asyncio.timeout(PRESS_EVERY):
-                    await self._world.wait(_process(server))
+                    await self._world.wait(process_name(server))
 
     async def _free_uid(self) -> int | None:
         if self._uids is None:
@@ -275,12 +277,12 @@ class QemuHypervisor:
 
     async def _state(self, server: ServerId) -> GuestState:
         """OFF also when there is no such guest."""
-        if _process(server) not in await self._world.processes():
+        if process_name(server) not in await self._world.processes():
             return GuestState.OFF
         try:
             state = STATES.get(await self._monitor(server).status(), GuestState.PAUSED)
         except Unavailable:
-            if _process(server) not in await self._world.processes():
+            if process_name(server) not in await self._world.processes():
                 return GuestState.OFF
             raise
         self._last[server] = state
@@ -293,7 +295,7 @@ class QemuHypervisor:
             for record in records:
                 server = record.guest.server
                 await asyncio.to_thread(self._records.cut_console, server)
-                if pid := processes.get(_process(server)):
+                if pid := processes.get(process_name(server)):
                     self._watch(server, pid)
             await asyncio.sleep(self._look_every)
 
@@ -302,12 +304,12 @@ class QemuHypervisor:
 
     async def _until_ended(self, server: ServerId, pid: int) -> None:
         with suppress(NotFound):  # it ended before we looked
-            await retry(partial(self._world.wait, _process(server)), on=Unavailable, timeout=None)
+            await retry(partial(self._world.wait, process_name(server)), on=Unavailable, timeout=None)
         if (server, pid) in self._stopped:
             self._stopped.discard((server, pid))
             return
         async with self._one_at_a_time(server):
-            if _process(server) not in await self._world.processes():
+            if process_name(server) not in await self._world.processes():
                 if monitor := self._monitors.pop(server, None):
                     await monitor.close()
                 self._ended[server] = None
@@ -338,5 +340,5 @@ class QemuHypervisor:
         )
 
 
-def _process(server: ServerId) -> str:
+def process_name(server: ServerId) -> str:
     return f"qemu-{server}"
