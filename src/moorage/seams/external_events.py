@@ -9,7 +9,12 @@ from moorage.domain.events import ExternalEvent
 
 @dataclass(frozen=True)
 class Answer:
-    """`status` is the whole request's HTTP status; `codes` one for each event, in order, if it was read at all."""
+    """`status` is the whole request's HTTP status; `codes` one for each event, in order, if it was read at all.
+
+    200 and 207: the codes out of the body. A 404 whose body is Nova's own ({"itemNotFound": …}; old Novas answer so
+    when no server is known) is each event's 404: the adapter fills `codes` with 404s. A 404 of any other body (a wrong
+    URL, a proxy) leaves `codes` empty, as does whatever else was not read. `reason` is a line for the log.
+    """
 
     status: int
     codes: tuple[int, ...] = ()

@@ -1,0 +1,284 @@
+"""The network's store and outbox in a SQL database: each verb one transaction (hops ready, told)."""
+
+import asyncio
+from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Set as AbstractSet
+from dataclasses import replace
+from datetime import datetime
+from functools import partial
+from typing import TypeVar
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from moorage.adapters.database import network_groups as group_work
+from moorage.adapters.database import network_outbox as outbox_work
+from moorage.adapters.database import network_ports as port_work
+from moorage.adapters.database import network_subnets as subnet_work
+from moorage.adapters.database.engine import Database
+from moorage.adapters.database.network_ports import Writing
+from moorage.adapters.database.network_tables import AgentRow, PortRow, decoded, encoded
+from moorage.domain.agent import Agent
+from moorage.domain.errors import MoorageError, NotFound
+from moorage.domain.events import DeadEvent, Judgement, OutboxItem
+from moorage.domain.ids import HostName, NetworkId, PortId, ProjectId, SubnetId
+from moorage.domain.ipam import AddressWanted
+from moorage.domain.network import Network, Subnet
+from moorage.domain.port import Port
+from moorage.domain.security_group import SecurityGroup, SecurityGroupRule
+from moorage.seams.clock import Clock
+from moorage.seams.network_store import Changed, NewPort, PortRule
+
+T = TypeVar("T")
+
+
+class SqlNetworkStore:
+    """Fulfils seams.network_store.NetworkStore and Outbox. One process for each database takes from the outbox."""
+
+    def __init__(self, database: Database, clock: Clock) -> None:
+        self._database = database
+        self._clock = clock
+        self._in_flight: set[int] = set()  # in memory on purpose: after a crash nothing is
+        self._appended = asyncio.Event()
+        self._appended.set()
+
+    async def _run(self, act: str, work: Callable[[Session], T]) -> T:
+        return await self._database.run(act, work)
+
+    async def _write(self, act: str, work: Callable[[Writing], T]) -> T:
+        """A transaction that may write ports; rings for the notifier once it is committed."""
+        writings: list[Writing] = []
+
+        def unit(session: Session) -> T:
+            writings.append(Writing(session, self._clock.now(), self._in_flight))
+            return work(writings[-1])
+
+        result = await self._database.run(act, unit)
+        if writings[-1].has_news:
+            self._appended.set()
+        return result
+
+    # ---- networks and subnets
+
+    async def create_networks(self, networks: Sequence[Network]) -> None:
+        await self._run("creating networks", partial(subnet_work.create_networks, networks=networks))
+
+    async def networks(
+        self, seen_by: ProjectId | None, *, ids: Collection[NetworkId] | None = None
+    ) -> Sequence[Network]:
+        return await self._run("reading networks", partial(subnet_work.networks, seen_by=seen_by, ids=ids))
+
+    async def update_network(
+        self, network: NetworkId, change: Callable[[Network], Network], *, if_revision: int | None = None
+    ) -> Network:
+        work = partial(
+            subnet_work.change_network,
+            now=self._clock.now(),
+            network=network,
+            change=change,
+            if_revision=if_revision,
+        )
+        return await self._run(f"updating network {network}", work)
+
+    async def delete_network(self, network: NetworkId, *, if_revision: int | None = None) -> Sequence[Port]:
+        work = partial(subnet_work.remove_network, network=network, if_revision=if_revision)
+        return await self._write(f"deleting network {network}", work)
+
+    async def create_subnets(self, subnets: Sequence[Subnet]) -> None:
+        work = partial(subnet_work.create_subnets, now=self._clock.now(), subnets=subnets)
+        await self._run("creating subnets", work)
+
+    async def subnets(
+        self,
+        seen_by: ProjectId | None,
+        *,
+        ids: Collection[SubnetId] | None = None,
+        networks: Collection[NetworkId] | None = None,
+    ) -> Sequence[Subnet]:
+        work = partial(subnet_work.subnets, seen_by=seen_by, ids=ids, of=networks)
+        return await self._run("reading subnets", work)
+
+    async def update_subnet(
+        self, subnet: SubnetId, change: Callable[[Subnet], Subnet], *, if_revision: int | None = None
+    ) -> Subnet:
+        work = partial(
+            subnet_work.change_subnet, now=self._clock.now(), subnet=subnet, change=change, if_revision=if_revision
+        )
+        return await self._run(f"updating subnet {subnet}", work)
+
+    async def delete_subnet(self, subnet: SubnetId, *, if_revision: int | None = None) -> Sequence[Port]:
+        work = partial(subnet_work.remove_subnet, subnet=subnet, if_revision=if_revision)
+        return await self._write(f"deleting subnet {subnet}", work)
+
+    # ---- ports
+
+    async def create_ports(self, ports: Sequence[NewPort]) -> Sequence[Port]:
+        return await self._write("creating ports", lambda writing: [port_work.create(writing, new) for new in ports])
+
+    async def ports(
+        self,
+        seen_by: ProjectId | None,
+        *,
+        ids: Collection[PortId] | None = None,
+        networks: Collection[NetworkId] | None = None,
+        devices: Collection[str] | None = None,
+        host: HostName | None = None,
+    ) -> Sequence[Port]:
+        query = select(PortRow).order_by(PortRow.number)
+        if seen_by is not None:
+            query = query.where(PortRow.project == seen_by)
+        if ids is not None:
+            query = query.where(PortRow.id.in_(ids))
+        if networks is not None:
+            query = query.where(PortRow.network.in_(networks))
+        if devices is not None:
+            query = query.where(PortRow.device.in_(devices))
+        if host is not None:
+            query = query.where(PortRow.host == host)
+        return await self._run(
+            "reading ports", lambda session: [port_work.port_of(row) for row in session.scalars(query)]
+        )
+
+    async def update(
+        self,
+        port: PortId,
+        change: PortRule,
+        *,
+        if_revision: int | None = None,
+        addresses: Sequence[AddressWanted] | None = None,
+    ) -> Changed:
+        def work(writing: Writing) -> Changed:
+            row = port_work.row_of(writing.session, port)
+            return port_work.write(writing, row, change, if_revision=if_revision, addresses=addresses)
+
+        return await self._write(f"updating port {port}", work)
+
+    async def update_each(self, changes: Mapping[PortId, PortRule]) -> Mapping[PortId, Changed | MoorageError]:
+        def work(writing: Writing) -> dict[PortId, Changed | MoorageError]:
+            rows = writing.session.scalars(select(PortRow).where(PortRow.id.in_(list(changes)))).all()
+            done = port_work.write_each(writing, rows, lambda port: changes[port])
+            for port in changes:
+                if port not in done:
+                    done[port] = NotFound(f"Port {port} could not be found.", kind="PortNotFound")
+            return done
+
+        return await self._write("updating ports", work) if changes else {}
+
+    async def update_bound(self, host: HostName, change: PortRule) -> Mapping[PortId, Changed | MoorageError]:
+        def work(writing: Writing) -> dict[PortId, Changed | MoorageError]:
+            rows = writing.session.scalars(select(PortRow).where(PortRow.host == host)).all()
+            return port_work.write_each(writing, rows, lambda _: change)
+
+        return await self._write(f"updating the ports on host {host}", work)
+
+    async def delete_port(self, port: PortId, *, if_revision: int | None = None) -> Port:
+        def work(writing: Writing) -> Port:
+            return port_work.remove(writing, port_work.row_of(writing.session, port), if_revision=if_revision)
+
+        return await self._write(f"deleting port {port}", work)
+
+    async def hosts_of(self, network: NetworkId) -> AbstractSet[HostName]:
+        return await self._run("reading hosts", partial(port_work.hosts_of, network=network))
+
+    # ---- security groups
+
+    async def create_group(self, group: SecurityGroup) -> SecurityGroup:
+        return await self._run("creating a security group", partial(group_work.create, group=group))
+
+    async def groups(self, seen_by: ProjectId | None, *, ids: Collection[str] | None = None) -> Sequence[SecurityGroup]:
+        return await self._run("reading security groups", partial(group_work.groups, seen_by=seen_by, ids=ids))
+
+    async def default_group(self, project: ProjectId) -> SecurityGroup | None:
+        return await self._run("reading a default group", partial(group_work.default, project=project))
+
+    async def update_group(
+        self, group: str, change: Callable[[SecurityGroup], SecurityGroup], *, if_revision: int | None = None
+    ) -> SecurityGroup:
+        work = partial(group_work.change, now=self._clock.now(), group=group, rule=change, if_revision=if_revision)
+        return await self._run(f"updating security group {group}", work)
+
+    async def delete_group(self, group: str, *, if_revision: int | None = None) -> None:
+        work = partial(group_work.remove, group=group, if_revision=if_revision)
+        await self._run(f"deleting security group {group}", work)
+
+    async def create_rules(self, rules: Sequence[SecurityGroupRule]) -> None:
+        work = partial(group_work.create_rules, now=self._clock.now(), rules=rules)
+        await self._run("creating security group rules", work)
+
+    async def delete_rule(self, rule: str) -> None:
+        work = partial(group_work.remove_rule, now=self._clock.now(), rule=rule)
+        await self._run(f"deleting security group rule {rule}", work)
+
+    # ---- agents
+
+    async def hear(self, agent: Agent) -> None:
+        def work(session: Session) -> None:
+            row = session.get(AgentRow, agent.host)
+            if row is None:
+                session.add(AgentRow(host=agent.host, id=agent.id, document=encoded(agent)))
+                return
+            known = decoded(row.document, Agent)
+            heard = replace(
+                known,
+                started_at=agent.started_at,
+                heard_at=agent.heard_at,
+                has_dhcp=agent.has_dhcp,
+                devices=agent.devices,
+            )
+            row.document = encoded(heard)
+
+        await self._run(f"noting a heartbeat of host {agent.host}", work)
+
+    async def agents(self, *, hosts: Collection[HostName] | None = None) -> Sequence[Agent]:
+        query = select(AgentRow).order_by(AgentRow.host)
+        if hosts is not None:
+            query = query.where(AgentRow.host.in_(hosts))
+        return await self._run(
+            "reading agents", lambda session: [decoded(row.document, Agent) for row in session.scalars(query)]
+        )
+
+    async def update_agent(self, agent: str, change: Callable[[Agent], Agent]) -> Agent:
+        def work(session: Session) -> Agent:
+            row = _agent(session, agent)
+            after = change(decoded(row.document, Agent))
+            row.document = encoded(after)
+            return after
+
+        return await self._run(f"updating agent {agent}", work)
+
+    async def delete_agent(self, agent: str) -> None:
+        await self._run(f"deleting agent {agent}", lambda session: session.delete(_agent(session, agent)))
+
+    # ---- the outbox
+
+    async def appended(self) -> None:
+        await self._appended.wait()
+        self._appended.clear()
+
+    async def take(self, now: datetime, limit: int) -> Sequence[OutboxItem]:
+        work = partial(outbox_work.take, now=now, limit=limit, in_flight=self._in_flight)
+        items = await self._run("reading the outbox", work)
+        self._in_flight.update(item.id for item in items)
+        return items
+
+    async def settle(self, judgements: Sequence[Judgement], now: datetime) -> None:
+        work = partial(outbox_work.settle, judgements=judgements, now=now)
+        await self._run("settling the outbox", work)
+        self._in_flight.difference_update(judgement.item.id for judgement in judgements)
+
+    async def untake(self) -> None:
+        self._in_flight.clear()
+        self._appended.set()
+
+    async def next_due(self, now: datetime) -> datetime | None:
+        return await self._run("reading the outbox", partial(outbox_work.next_due, now=now))
+
+    async def dead(self) -> Sequence[DeadEvent]:
+        return await self._run("reading dead events", outbox_work.dead)
+
+
+def _agent(session: Session, agent: str) -> AgentRow:
+    row = session.scalar(select(AgentRow).where(AgentRow.id == agent))
+    if row is None:
+        raise NotFound(f"Agent {agent} could not be found.", kind="AgentNotFound")
+    return row

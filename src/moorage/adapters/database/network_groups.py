@@ -1,0 +1,119 @@
+"""Security groups' part of a transaction. A group's row holds no rules: each has a row of its own."""
+
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import replace
+from datetime import datetime
+
+from sqlalchemy import delete, or_, select
+from sqlalchemy.orm import Session
+
+from moorage.adapters.database.network_ports import check_revision
+from moorage.adapters.database.network_tables import GroupRow, MembershipRow, RuleRow, decoded, encoded
+from moorage.domain.errors import Conflict, NotFound
+from moorage.domain.ids import ProjectId
+from moorage.domain.security_group import DEFAULT, SecurityGroup, SecurityGroupRule
+
+
+def create(session: Session, group: SecurityGroup) -> SecurityGroup:
+    default_of = group.project_id if group.name == DEFAULT else None
+    if default_of is not None and default(session, default_of) is not None:
+        raise Conflict("Default security group already exists.", kind="SecurityGroupDefaultAlreadyExists")
+    document = encoded(replace(group, rules=()))
+    session.add(GroupRow(id=group.id, project=group.project_id, default_of=default_of, document=document))
+    session.flush()
+    for rule in group.rules:
+        _add(session, rule)
+    return group
+
+
+def default(session: Session, project: ProjectId) -> SecurityGroup | None:
+    row = session.scalar(select(GroupRow).where(GroupRow.default_of == project))
+    return None if row is None else _with_rules(session, [row])[0]
+
+
+def groups(session: Session, seen_by: ProjectId | None, ids: Collection[str] | None = None) -> Sequence[SecurityGroup]:
+    query = select(GroupRow).order_by(GroupRow.number)
+    if seen_by is not None:
+        query = query.where(GroupRow.project == seen_by)
+    if ids is not None:
+        query = query.where(GroupRow.id.in_(ids))
+    return _with_rules(session, session.scalars(query).all())
+
+
+def change(
+    session: Session,
+    now: datetime,
+    group: str,
+    rule: Callable[[SecurityGroup], SecurityGroup],
+    if_revision: int | None,
+) -> SecurityGroup:
+    row = _row(session, group)
+    before = _with_rules(session, [row])[0]
+    check_revision(before.revision_number, if_revision)
+    after = rule(before)
+    if after == before:
+        return before
+    after = replace(after, revision_number=before.revision_number + 1, updated_at=now)
+    row.document = encoded(replace(after, rules=()))
+    return after
+
+
+def remove(session: Session, group: str, if_revision: int | None) -> None:
+    row = _row(session, group)
+    check_revision(decoded(row.document, SecurityGroup).revision_number, if_revision)
+    if session.scalar(select(MembershipRow.port).where(MembershipRow.group == group).limit(1)) is not None:
+        raise Conflict(f"Security Group {group} in use.", kind="SecurityGroupInUse")
+    session.execute(delete(RuleRow).where(or_(RuleRow.group == group, RuleRow.remote == group)))
+    session.delete(row)
+
+
+def create_rules(session: Session, now: datetime, rules: Sequence[SecurityGroupRule]) -> None:
+    for rule in rules:
+        row = _row(session, rule.group_id)
+        if rule.remote_group_id is not None:
+            _row(session, rule.remote_group_id)
+        for other in _with_rules(session, [row])[0].rules:
+            if _means(other) == _means(rule):
+                raise Conflict(
+                    f"Security group rule already exists. Rule id is {other.id}.", kind="SecurityGroupRuleExists"
+                )
+        _add(session, rule)
+        _bump(row, now)
+        session.flush()
+
+
+def remove_rule(session: Session, now: datetime, rule: str) -> None:
+    row = session.scalar(select(RuleRow).where(RuleRow.id == rule))
+    if row is None:
+        raise NotFound(f"Security group rule {rule} does not exist", kind="SecurityGroupRuleNotFound")
+    _bump(_row(session, row.group), now)
+    session.delete(row)
+
+
+def _row(session: Session, group: str) -> GroupRow:
+    row = session.scalar(select(GroupRow).where(GroupRow.id == group))
+    if row is None:
+        raise NotFound(f"Security group {group} does not exist", kind="SecurityGroupNotFound")
+    return row
+
+
+def _bump(row: GroupRow, now: datetime) -> None:
+    group = decoded(row.document, SecurityGroup)
+    row.document = encoded(replace(group, revision_number=group.revision_number + 1, updated_at=now))
+
+
+def _add(session: Session, rule: SecurityGroupRule) -> None:
+    session.add(RuleRow(id=rule.id, group=rule.group_id, remote=rule.remote_group_id, document=encoded(rule)))
+
+
+def _with_rules(session: Session, rows: Sequence[GroupRow]) -> list[SecurityGroup]:
+    rules: dict[str, list[SecurityGroupRule]] = {row.id: [] for row in rows}
+    query = select(RuleRow).where(RuleRow.group.in_(list(rules))).order_by(RuleRow.number)
+    for row in session.scalars(query):
+        rules[row.group].append(decoded(row.document, SecurityGroupRule))
+    return [replace(decoded(row.document, SecurityGroup), rules=tuple(rules[row.id])) for row in rows]
+
+
+def _means(rule: SecurityGroupRule) -> SecurityGroupRule:
+    """The rule less what makes no difference to traffic."""
+    return replace(rule, id="", created_at=datetime.min, description="", revision_number=0)  # noqa: DTZ901 (no time)

@@ -1,0 +1,183 @@
+"""Networks' and subnets' part of a transaction."""
+
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import replace
+from datetime import datetime
+from ipaddress import IPv4Network
+
+from sqlalchemy import delete, or_, select
+from sqlalchemy.orm import Session
+
+from moorage.adapters.database.network_ports import Writing, check_revision, remove, write
+from moorage.adapters.database.network_tables import AllocationRow, NetworkRow, PortRow, SubnetRow, decoded, encoded
+from moorage.domain.errors import Conflict, NotFound
+from moorage.domain.ids import NetworkId, ProjectId, SubnetId
+from moorage.domain.ipam import check_no_overlap
+from moorage.domain.network import Network, Subnet
+from moorage.domain.port import Port
+
+DHCP_OWNER = "network:dhcp"
+
+
+def create_networks(session: Session, networks: Sequence[Network]) -> None:
+    for network in networks:
+        session.add(
+            NetworkRow(id=network.id, project=network.project_id, is_shared=network.shared, document=encoded(network))
+        )
+
+
+def networks(
+    session: Session, seen_by: ProjectId | None, ids: Collection[NetworkId] | None = None
+) -> Sequence[Network]:
+    query = select(NetworkRow).order_by(NetworkRow.number)
+    if seen_by is not None:
+        query = query.where(or_(NetworkRow.project == seen_by, NetworkRow.is_shared))
+    if ids is not None:
+        query = query.where(NetworkRow.id.in_(ids))
+    return [decoded(row.document, Network) for row in session.scalars(query)]
+
+
+def change_network(
+    session: Session,
+    now: datetime,
+    network: NetworkId,
+    change: Callable[[Network], Network],
+    if_revision: int | None = None,
+) -> Network:
+    row = _network(session, network)
+    before = decoded(row.document, Network)
+    check_revision(before.revision_number, if_revision)
+    after = change(before)
+    if after == before:
+        return before
+    after = replace(after, revision_number=before.revision_number + 1, updated_at=now)
+    row.is_shared = after.shared
+    row.document = encoded(after)
+    return after
+
+
+def remove_network(writing: Writing, network: NetworkId, if_revision: int | None) -> Sequence[Port]:
+    session = writing.session
+    row = _network(session, network)
+    check_revision(decoded(row.document, Network).revision_number, if_revision)
+    ports = session.scalars(select(PortRow).where(PortRow.network == network)).all()
+    users = [port.id for port in ports if port.owner != DHCP_OWNER]
+    if users:
+        raise Conflict(
+            f"Unable to complete operation on network {network}. There are one or more ports still in use on the "
+            f"network, id for these ports is: {', '.join(users[:20])}.",
+            kind="NetworkInUse",
+        )
+    removed = [remove(writing, port) for port in ports]
+    session.flush()
+    session.execute(delete(SubnetRow).where(SubnetRow.network == network))
+    session.delete(row)
+    return removed
+
+
+def create_subnets(session: Session, now: datetime, subnets: Sequence[Subnet]) -> None:
+    for subnet in subnets:
+        check_no_overlap(IPv4Network(subnet.cidr), _subnets_of(session, subnet.network_id))
+        change_network(session, now, subnet.network_id, _having(subnet.id))
+        session.add(
+            SubnetRow(id=subnet.id, project=subnet.project_id, network=subnet.network_id, document=encoded(subnet))
+        )
+        session.flush()
+
+
+def subnets(
+    session: Session,
+    seen_by: ProjectId | None,
+    ids: Collection[SubnetId] | None = None,
+    of: Collection[NetworkId] | None = None,
+) -> Sequence[Subnet]:
+    query = select(SubnetRow).order_by(SubnetRow.number)
+    if seen_by is not None:
+        shared = select(NetworkRow.id).where(NetworkRow.is_shared)
+        query = query.where(or_(SubnetRow.project == seen_by, SubnetRow.network.in_(shared)))
+    if ids is not None:
+        query = query.where(SubnetRow.id.in_(ids))
+    if of is not None:
+        query = query.where(SubnetRow.network.in_(of))
+    return [decoded(row.document, Subnet) for row in session.scalars(query)]
+
+
+def change_subnet(
+    session: Session,
+    now: datetime,
+    subnet: SubnetId,
+    change: Callable[[Subnet], Subnet],
+    if_revision: int | None = None,
+) -> Subnet:
+    row = _subnet(session, subnet)
+    before = decoded(row.document, Subnet)
+    check_revision(before.revision_number, if_revision)
+    after = change(before)
+    if after == before:
+        return before
+    after = replace(after, revision_number=before.revision_number + 1, updated_at=now)
+    row.document = encoded(after)
+    _touch(session, now, before.network_id)
+    return after
+
+
+def remove_subnet(writing: Writing, subnet: SubnetId, if_revision: int | None) -> Sequence[Port]:
+    session = writing.session
+    row = _subnet(session, subnet)
+    found = decoded(row.document, Subnet)
+    check_revision(found.revision_number, if_revision)
+    held = select(AllocationRow.port).where(AllocationRow.subnet == subnet)
+    ports = session.scalars(select(PortRow).where(PortRow.id.in_(held))).all()
+    if any(port.owner != DHCP_OWNER for port in ports):
+        raise Conflict(
+            f"Unable to complete operation on subnet {subnet}: One or more ports have an IP allocation from this "
+            f"subnet.",
+            kind="SubnetInUse",
+        )
+    gone = [_left(writing, port, subnet) for port in ports]
+    session.flush()
+    session.delete(row)
+    change_network(session, writing.now, found.network_id, _lacking(subnet))
+    return gone
+
+
+def _left(writing: Writing, row: PortRow, subnet: SubnetId) -> Port:
+    """A DHCP server's port as it was; without addresses it goes."""
+    before = decoded(row.document, Port)
+    kept = tuple(ip for ip in before.fixed_ips if ip.subnet_id != subnet)
+    if not kept:
+        return remove(writing, row)
+    return write(writing, row, lambda port: replace(port, fixed_ips=kept)).before
+
+
+def _having(subnet: SubnetId) -> Callable[[Network], Network]:
+    return lambda network: replace(network, subnets=(*network.subnets, subnet))
+
+
+def _lacking(subnet: SubnetId) -> Callable[[Network], Network]:
+    return lambda network: replace(network, subnets=tuple(one for one in network.subnets if one != subnet))
+
+
+def _touch(session: Session, now: datetime, network: NetworkId) -> None:
+    """A network's revision counts its subnets' changes."""
+    row = _network(session, network)
+    before = decoded(row.document, Network)
+    row.document = encoded(replace(before, revision_number=before.revision_number + 1, updated_at=now))
+
+
+def _subnets_of(session: Session, network: NetworkId) -> Sequence[Subnet]:
+    return subnets(session, None, of=[network])
+
+
+def _network(session: Session, network: NetworkId) -> NetworkRow:
+    row = session.scalar(select(NetworkRow).where(NetworkRow.id == network))
+    if row is None:
+        raise NotFound(f"Network {network} could not be found.", kind="NetworkNotFound")
+    return row
+
+
+def _subnet(session: Session, subnet: SubnetId) -> SubnetRow:
+    row = session.scalar(select(SubnetRow).where(SubnetRow.id == subnet))
+    if row is None:
+        raise NotFound(f"Subnet {subnet} could not be found.", kind="SubnetNotFound")
+    return row

@@ -1,0 +1,159 @@
+"""What agents say and ask on the bus: heartbeats, details, reports (hop ready)."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import partial
+
+import structlog
+
+from moorage.domain.agent import Agent
+from moorage.domain.errors import Invalid, MoorageError
+from moorage.domain.ids import Generation, HostName, PortId
+from moorage.domain.port import (
+    Mark,
+    Port,
+    Report,
+    absent,
+    details_asked,
+    dhcp_reported,
+    is_bound,
+    reported_down,
+    reported_up,
+)
+from moorage.network.dhcp import DhcpServers
+from moorage.network.facts import facts_of
+from moorage.seams.clock import Clock
+from moorage.seams.network_store import Changed, NetworkStore, PortRule
+from moorage.seams.timeline import Timeline
+from moorage.wire.messages import (
+    AgentHeartbeat,
+    Details,
+    DetailsWanted,
+    DhcpNetworks,
+    DhcpReady,
+    DhcpWanted,
+    Done,
+    LookBegan,
+    LookBegins,
+    Message,
+    PortDetails,
+    PortMark,
+    Reports,
+)
+
+log = structlog.get_logger(__name__)
+QUEUE = "network"
+
+
+@dataclass(frozen=True)
+class Agents:
+    """The network's side of the bus. A message is one transaction; one bad port of it never holds up another."""
+
+    store: NetworkStore
+    clock: Clock
+    timeline: Timeline
+    dhcp: DhcpServers
+    new_id: Callable[[], str]
+
+    async def handle(self, message: Message) -> Message:
+        """Answer one message of the queue "network". Raises Invalid for one that does not belong here."""
+        match message:
+            case Reports():
+                await self._reports(message)
+            case DetailsWanted():
+                return await self._details(message)
+            case DhcpReady():
+                await self._dhcp_ready(message)
+            case DhcpWanted():
+                return DhcpNetworks(networks=await self.dhcp.wanted(HostName(message.host), message.networks))
+            case LookBegins():
+                return LookBegan(at=self.clock.now())
+            case AgentHeartbeat():
+                await self._heard(message)
+            case _:
+                raise Invalid(f"{type(message).__name__} is not for the network")
+        return Done()  # to one who calls; a cast's answer goes nowhere
+
+    async def _heard(self, message: AgentHeartbeat) -> None:
+        now = self.clock.now()
+        agent = Agent(
+            id=self.new_id(),
+            host=HostName(message.host),
+            created_at=now,
+            started_at=message.started_at,
+            heard_at=now,
+            has_dhcp=message.has_dhcp,
+            devices=message.devices,
+        )
+        await self.store.hear(agent)
+
+    async def _details(self, message: DetailsWanted) -> Details:
+        host, mark = HostName(message.host), Mark(message.epoch, message.sequence)
+        asked = {PortId(one.port): _report(host, mark, one) for one in message.ports}
+        rules: dict[PortId, PortRule] = {port: partial(details_asked, report=report) for port, report in asked.items()}
+        done = await self._told(await self.store.update_each(rules))
+        return Details(ports=tuple(_details(done.get(port), report, port) for port, report in asked.items()))
+
+    async def _reports(self, message: Reports) -> None:
+        host, mark = HostName(message.host), Mark(message.epoch, message.sequence)
+        up = {PortId(one.port): _report(host, mark, one) for one in message.up}
+        down = {PortId(one.port): _report(host, mark, one) for one in message.down}
+
+        def change(port: Port) -> Port:
+            if port.id in down:
+                port = reported_down(port, down[port.id])
+            if port.id in up:
+                port = reported_up(port, up[port.id])
+            return port
+
+        def looked(port: Port) -> Port:
+            report = up.get(port.id)
+            if report is not None and port.binding.generation in (None, report.generation):
+                return reported_up(port, report)
+            return port if message.look_began is None else absent(port, host, mark, message.look_began)
+
+        if message.complete:
+            await self._told(await self.store.update_bound(host, looked))
+        else:
+            await self._told(await self.store.update_each(dict.fromkeys((*down, *up), change)))
+
+    async def _dhcp_ready(self, message: DhcpReady) -> None:
+        rule = partial(dhcp_reported, host=HostName(message.host))
+        await self._told(await self.store.update_each({PortId(port): rule for port in message.ports}))
+
+    async def _told(self, done: Mapping[PortId, Changed | MoorageError]) -> Mapping[PortId, Port]:
+        """The ports as they are now; their facts go to the timeline, refusals to the log."""
+        ports = {}
+        wall, monotonic = self.clock.now(), self.clock.monotonic()
+        for port, outcome in done.items():
+            if isinstance(outcome, MoorageError):
+                log.info("a report did not change a port", port=port, why=outcome.message)
+                continue
+            ports[port] = outcome.after
+            for fact in facts_of(outcome.before, outcome.after, wall=wall, monotonic=monotonic):
+                self.timeline.tell(fact)
+        return ports
+
+
+def _report(host: HostName, mark: Mark, one: PortMark) -> Report:
+    return Report(host=host, generation=None if one.generation is None else Generation(one.generation), mark=mark)
+
+
+def _details(port: Port | None, report: Report, asked: PortId) -> PortDetails:
+    """What the agent of `report`'s host must know; a device of another generation than the bound one is not ours."""
+    if port is None or not is_bound(port) or port.binding.host != report.host:
+        return PortDetails(port=asked, is_bound_here=False)
+    if port.binding.generation not in (None, report.generation):
+        return PortDetails(port=asked, is_bound_here=False, generation=port.binding.generation)
+    return PortDetails(
+        port=port.id,
+        is_bound_here=True,
+        network=port.network_id,
+        generation=port.binding.generation,
+        mac=port.mac_address,
+        addresses=tuple(ip.ip_address for ip in port.fixed_ips),
+        admin_state_up=port.admin_state_up,
+        port_security_enabled=port.port_security_enabled,
+        allowed_address_pairs=tuple(dict(pair) for pair in port.allowed_address_pairs),
+        server=port.device_id,
+    )

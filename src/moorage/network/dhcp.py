@@ -1,0 +1,137 @@
+"""What the DHCP servers of a host need: their own ports, and the reservations of the ports bound there."""
+
+import re
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from ipaddress import IPv4Network
+from uuid import UUID, uuid5
+
+from moorage.domain.errors import Conflict
+from moorage.domain.ids import HostName, PortId
+from moorage.domain.ipam import AddressWanted
+from moorage.domain.network import Network, Subnet
+from moorage.domain.port import Port, PortStatus, is_bound, rebound
+from moorage.seams.clock import Clock
+from moorage.seams.network_store import NetworkStore, NewPort
+from moorage.wire.messages import DhcpNetworkSpec, DhcpRangeSpec, DhcpReservationSpec
+
+OWNER = "network:dhcp"
+NAMESPACE = UUID("6d6f6f72-6167-4520-8468-637020706f72")  # any, but always this one
+LABEL = re.compile(r"[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?")
+
+
+@dataclass(frozen=True)
+class DhcpServers:
+    store: NetworkStore
+    clock: Clock
+    new_mac: Callable[[], str]
+
+    async def wanted(self, host: HostName, networks: Sequence[str]) -> tuple[DhcpNetworkSpec, ...]:
+        """The networks to serve on `host`, out of `networks` (none given: out of all). Makes the servers' ports.
+
+        A network is served where ports with addresses of a subnet with DHCP are bound; one that is not returned is
+        not served.
+        """
+        bound = [
+            port
+            for port in await self.store.ports(None, host=host)
+            if is_bound(port) and not port.device_owner.startswith("network:")
+        ]
+        ids = list(dict.fromkeys(port.network_id for port in bound if not networks or port.network_id in networks))
+        subnets = await self.store.subnets(None, networks=ids) if ids else ()
+        specs = []
+        for network in await self.store.networks(None, ids=ids) if ids else ():
+            served = [subnet for subnet in subnets if subnet.network_id == network.id and subnet.enable_dhcp]
+            clients = [port for port in bound if port.network_id == network.id]
+            reservations = _reservations(clients, served)
+            if reservations:
+                server = await self._server(host, network, served)
+                specs.append(_spec(network, served, server, reservations))
+        return tuple(specs)
+
+    async def _server(self, host: HostName, network: Network, served: Sequence[Subnet]) -> Port:
+        """The DHCP server's own port, with an address in each subnet it serves; made if need be."""
+        port = PortId(str(uuid5(NAMESPACE, f"{host}/{network.id}")))
+        found = await self.store.ports(None, ids=[port])
+        if not found:
+            try:
+                found = await self.store.create_ports([self._new(port, host, network, served)])
+            except Conflict as error:
+                if error.kind != "PortExists":
+                    raise
+                found = await self.store.ports(None, ids=[port])
+        [server] = found
+        has = {ip.subnet_id for ip in server.fixed_ips}
+        if has == {subnet.id for subnet in served}:
+            return server
+        kept = [AddressWanted(ip.subnet_id, ip.ip_address) for ip in server.fixed_ips]
+        addresses = [one for one in kept if one.subnet in {subnet.id for subnet in served}]
+        addresses += [AddressWanted(subnet.id) for subnet in served if subnet.id not in has]
+        return (await self.store.update(port, lambda before: before, addresses=addresses)).after
+
+    def _new(self, port: PortId, host: HostName, network: Network, served: Sequence[Subnet]) -> NewPort:
+        now = self.clock.now()
+        new = Port(
+            id=port,
+            network_id=network.id,
+            project_id=network.project_id,
+            mac_address=self.new_mac(),
+            created_at=now,
+            updated_at=now,
+            device_owner=OWNER,
+            device_id=f"dhcp-{host}-{network.id}",
+            port_security_enabled=False,
+        )
+        bound = rebound(
+            new,
+            host,
+            {},
+            vnic_type="normal",
+            is_reachable=True,
+            segment=network.segments[0],
+            needs_dhcp=False,
+            now=now,
+        )
+        ready = replace(bound, status=PortStatus.ACTIVE, awaiting=frozenset())  # nobody provisions or awaits it
+        return NewPort(ready, tuple(AddressWanted(subnet.id) for subnet in served))
+
+
+def _spec(
+    network: Network, served: Sequence[Subnet], server: Port, reservations: tuple[DhcpReservationSpec, ...]
+) -> DhcpNetworkSpec:
+    own = {ip.subnet_id: ip.ip_address for ip in server.fixed_ips}
+    ranges = tuple(
+        DhcpRangeSpec(
+            cidr=subnet.cidr,
+            server_address=f"{own[subnet.id]}/{IPv4Network(subnet.cidr).prefixlen}",
+            gateway=subnet.gateway_ip,
+            dns=subnet.dns_nameservers,
+            routes=tuple((route.destination, route.nexthop) for route in subnet.host_routes),
+        )
+        for subnet in served
+    )
+    return DhcpNetworkSpec(
+        network=network.id,
+        port=server.id,
+        mac=server.mac_address,
+        mtu=network.mtu,
+        ranges=ranges,
+        reservations=reservations,
+    )
+
+
+def _reservations(clients: Sequence[Port], served: Sequence[Subnet]) -> tuple[DhcpReservationSpec, ...]:
+    """One for each address; a port's name is its host name where it can be one and nobody else here has it."""
+    subnets = {subnet.id for subnet in served}
+    names = Counter(port.name.lower() for port in clients)
+    found = []
+    for port in clients:
+        for ip in port.fixed_ips:
+            if ip.subnet_id in subnets:
+                is_name = names[port.name.lower()] == 1 and LABEL.fullmatch(port.name)
+                hostname = port.name if is_name else "host-" + ip.ip_address.replace(".", "-")
+                found.append(
+                    DhcpReservationSpec(port=port.id, mac=port.mac_address, address=ip.ip_address, hostname=hostname)
+                )
+    return tuple(found)

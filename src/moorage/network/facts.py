@@ -1,0 +1,36 @@
+"""What a port's change means for the timeline: bound, dhcp_ready, ready."""
+
+from datetime import datetime
+
+from moorage.domain.hops import Fact, Hop, SubFact
+from moorage.domain.ids import ServerId
+from moorage.domain.news import concerns_compute
+from moorage.domain.port import Port, PortStatus, Provisioner, is_bound
+
+WHO = "network"
+
+
+def facts_of(before: Port | None, after: Port, *, wall: datetime, monotonic: float) -> list[Fact]:
+    """The facts that a change of a server's port has made; `wall` is when it was committed."""
+    if not concerns_compute(after):
+        return []
+    told: list[Hop | SubFact] = []
+    if is_bound(after) and (before is None or before.binding != after.binding):
+        told.append(Hop.BOUND)
+    elif before is not None and Provisioner.DHCP in before.awaiting - after.awaiting:
+        told.append(SubFact.DHCP_READY)
+    if after.status is PortStatus.ACTIVE and (before is None or before.status is not PortStatus.ACTIVE):
+        told.append(Hop.READY)
+    return [
+        Fact(
+            what=what,
+            wall=wall,
+            monotonic=monotonic,
+            who=WHO,
+            server=ServerId(after.device_id),
+            port=after.id,
+            generation=after.binding.generation,
+            host=after.binding.host,
+        )
+        for what in told
+    ]

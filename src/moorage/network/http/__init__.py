@@ -1,0 +1,1 @@
+"""The Network API v2.0 over HTTP."""
