@@ -40,7 +40,10 @@ class IdentityService:
             except NotFound:
                 raise refusal() from None
         if "password" in auth.identity.methods and auth.identity.password is not None:
-            known = await self._known(auth.identity.password.user)
+            try:
+                known = await self._known(auth.identity.password.user)
+            except NotFound:  # deleted meanwhile
+                known = None
             if parent is not None and (user is None or known is None or user.id != known.id):
                 raise refusal()
             user = known
@@ -122,8 +125,11 @@ class IdentityService:
     async def _known(self, given: UserRef) -> User | None:
         """The user whose name and password these are. An unknown name takes as long as a wrong password."""
         user = await self._named(given)
-        is_right = await self.passwords.matches(given.password, user.password_hash if user is not None else None)
-        return user if is_right else None
+        if not await self.passwords.matches(given.password, user.password_hash if user is not None else None):
+            return None
+        assert user is not None, "no hash, no match"
+        now = await self.store.get(User, user.id)  # it may have changed while we reckoned
+        return now if now.password_hash == user.password_hash else None
 
     async def _named(self, given: UserRef) -> User | None:
         try:

@@ -1,6 +1,6 @@
 """Several ASGI applications on one port, each under its own path."""
 
-from collections.abc import Awaitable, Callable, Mapping, MutableMapping
+from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
 
 Scope = MutableMapping[str, Any]
@@ -10,16 +10,20 @@ Asgi = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 
 class Mount:
-    """Hands a request to the application whose prefix its path begins with; `root` answers everything else."""
+    """Hands a request to the application that its path's first part names; `root` answers everything else."""
 
-    def __init__(self, prefixes: Mapping[str, Asgi], root: Asgi) -> None:
-        self._prefixes = dict(prefixes)
+    def __init__(self, root: Asgi) -> None:
+        self._apps: dict[str, Asgi] = {}
         self._root = root
+
+    def add(self, name: str, app: Asgi) -> None:
+        """Mount `app` at /`name`."""
+        self._apps[name] = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         path: str = scope.get("path", "/")
         first, _, rest = path[1:].partition("/")
-        app = self._prefixes.get("/" + first)
+        app = self._apps.get(first)
         if app is None or scope["type"] != "http":
             await self._root(scope, receive, send)
             return

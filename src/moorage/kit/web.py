@@ -76,6 +76,7 @@ def make_app(
         if isinstance(error, Refused):
             error = refused(error.status, error.message)
         elif isinstance(error, falcon.HTTPError):
+            response.set_headers(error.headers or {})  # Allow, with 405
             error = refused(error.status_code, error.description or error.title or "")
         status, body = render(error)
         if status >= 500:
@@ -91,6 +92,7 @@ def make_app(
         raise Refused(404, "The resource could not be found.")
 
     app.add_error_handler(Exception, answer)
+    app.add_error_handler(falcon.HTTPError, answer)  # or Falcon answers in its own words
     app.add_sink(unknown_path)
     return app
 
