@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Iterator
 from ipaddress import IPv4Network
 
 import pytest
+import uvloop
 from tests.contract.ovs_rig import OvsRig, an_ovs
 
 from moorage.adapters.ovsdb.flows import cookie_of
@@ -263,3 +264,14 @@ with socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_ICMP) as raw:
 async def pings(world: OvsRig, guest: str, number: int) -> bool:
     command = ["ip", "netns", "exec", guest, sys.executable, "-c", PING, f"10.9.0.{number}"]
     return await asyncio.to_thread(world.inside, *command) == "answered\n"
+
+
+def test_it_works_on_uvloop_too(world: OvsRig) -> None:
+    async def handshake() -> None:
+        async with world.connected() as switch:
+            seen = await opened(switch, vif(30))
+            assert await switch.wire([plan(seen, normal(seen))]) == {}
+            assert (await switch.look())[vif(30).port].wired == FIRST
+            await switch.unplug(vif(30).port)
+
+    uvloop.run(handshake())

@@ -5,8 +5,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import cast
 
+import structlog
+
 from moorage.adapters.openflow.messages import BARRIER, HEADER, HELLO, VERSION, Kind, Message, describe_error, pack
 from moorage.domain.ids import PortId
+
+log = structlog.get_logger(__name__)
 
 MOST_BATCHES = 1_000  # under way at once
 MOST_UNSENT = 64 * 1024 * 1024  # bytes that the switch has not taken yet
@@ -71,6 +75,13 @@ class Conversation(asyncio.Protocol):
         self.ended.set()
 
     def data_received(self, data: bytes) -> None:
+        try:
+            self._read(data)
+        except ValueError as error:
+            log.warning("the bridge sent what we cannot read; connecting again", error=str(error))
+            self.close()
+
+    def _read(self, data: bytes) -> None:
         unread = self._unread + data
         at = 0
         while len(unread) - at >= HEADER.size:
