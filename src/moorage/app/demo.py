@@ -1,0 +1,53 @@
+"""The demo: one boot, hop by hop, and the proof that its guest is on the network."""
+
+from dataclasses import dataclass
+
+from moorage.app import boots
+from moorage.app.boots import step
+from moorage.app.config import HostKind
+from moorage.app.private_cloud import Access
+from moorage.app.results import Boot, held_ms
+from moorage.domain.hops import Hop
+
+
+@dataclass(frozen=True)
+class Shown:
+    """A boot, with what only people are shown."""
+
+    boot: Boot
+    held_ms: float | None
+    page: str | None
+
+
+async def demo(access: Access, *, kind: str = "demo", with_page: bool = True) -> Shown:
+    """Boot a guest; look for its address, ping it and (with `with_page`) fetch the page that it serves."""
+    cloud = access.cloud
+    can_be_reached = cloud.settings.host_kind is not HostKind.SIMULATED
+    server = await boots.ask(access, kind)
+    body = await boots.ended(access, server)
+    is_active = body["status"] == "ACTIVE"
+    steps = [step("server ACTIVE", is_active)]
+    address = ping = page = None
+    if is_active:
+        address = await boots.addressed(access, server)
+        steps.append(step("address obtained", address is not None))
+    if address is not None:
+        ping = await cloud.ping(server, address)
+        steps.append(step("ping answered", ping))
+    if address is not None and with_page:
+        page = await cloud.fetch(server, address)
+        steps.append(step("page fetched", page is not None if can_be_reached else None))
+    facts = await boots.told(access, server, boots.LAST_TOLD if is_active else (Hop.ASKED,))
+    port = await boots.port_of(access, server)
+    boot = boots.outcome(
+        access,
+        kind=kind,
+        server=await access.member.server(server) or body,
+        port=port,
+        port_id=None if port is None else port["id"],
+        facts=facts,
+        address=address,
+        ping=ping,
+        steps=steps,
+    )
+    return Shown(boot, held_ms(facts), page)

@@ -1,0 +1,152 @@
+"""Whether this machine can run a kind of host: privileges, packages, the port, QEMU and KVM, each with its cure."""
+
+import errno
+import os
+import shutil
+import socket
+import subprocess
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from moorage.app.config import HostKind
+from moorage.domain.errors import Conflict, Invalid
+
+# what is run -> the Debian package that brings it
+_SWITCH = {
+    "ovsdb-server": "openvswitch-switch",
+    "ovs-vswitchd": "openvswitch-switch",
+    "ovsdb-tool": "openvswitch-common",
+    "dnsmasq": "dnsmasq-base",
+    "busybox": "busybox-static",
+}
+NEEDS: Mapping[HostKind, Mapping[str, str]] = {
+    HostKind.SIMULATED: {},
+    HostKind.NETNS: _SWITCH,
+    HostKind.QEMU: {**_SWITCH, "qemu-system-x86_64": "qemu-system-x86", "qemu-img": "qemu-utils"},
+}
+_PATH = os.pathsep.join([os.environ.get("PATH", ""), "/usr/sbin", "/sbin"])  # a user's PATH lacks what root runs
+
+Find = Callable[[str], str | None]
+
+
+@dataclass(frozen=True)
+class Check:
+    """`is_fine` None: worth knowing, and no hindrance."""
+
+    what: str
+    is_fine: bool | None
+    found: str
+    cure: str = ""
+
+
+def checks(kind: HostKind, address: str, port: int) -> list[Check]:
+    """All that `kind` needs, in the order in which it should be mended."""
+    found = [packages(kind)]
+    if kind is not HostKind.SIMULATED:
+        found += [privileges(), user_namespaces()]
+    if kind is HostKind.QEMU:
+        found.append(kvm())
+    return [*found, port_free(address, port)]
+
+
+def hindrances(kind: HostKind) -> list[Check]:
+    """Why this machine cannot run `kind`; nothing when it can. Looks at no port: private clouds take a free one."""
+    wanted = [packages(kind)] if kind is HostKind.SIMULATED else [packages(kind), privileges()]
+    return [check for check in wanted if check.is_fine is False]
+
+
+def best_kind() -> tuple[HostKind, str]:
+    """`qemu` where it can run, else `simulated` and, in one line, why and how to get the real one."""
+    hindering = hindrances(HostKind.QEMU)
+    if not hindering:
+        return HostKind.QEMU, ""
+    reasons = "; ".join(check.found for check in hindering)
+    cures = "; ".join(check.cure for check in hindering)
+    return HostKind.SIMULATED, f"hosts are simulated, because {reasons}. For real guests: {cures}"
+
+
+def find(program: str) -> str | None:
+    return shutil.which(program, path=_PATH)
+
+
+def packages(kind: HostKind, find: Find = find) -> Check:
+    missing = [program for program in NEEDS[kind] if find(program) is None]
+    if not missing:
+        programs = ", ".join(NEEDS[kind]) or "nothing beyond Python"
+        return Check("packages", True, programs)
+    return Check("packages", False, f"{', '.join(missing)} missing", apt_line(kind, missing))
+
+
+def apt_line(kind: HostKind, missing: Sequence[str]) -> str:
+    """The exact line that installs what is missing; RUNLEVEL=1 keeps Debian from starting services."""
+    wanted = sorted({NEEDS[kind][program] for program in missing})
+    return f"RUNLEVEL=1 apt-get install --no-install-recommends {' '.join(wanted)}"
+
+
+def privileges() -> Check:
+    """Whether we may make network and mount namespaces: tried, since a container's root often may not."""
+    if os.geteuid() != 0:
+        return Check("privileges", False, "not root", "run it as root")
+    unshare = find("unshare")
+    if unshare is None:
+        return Check("privileges", False, "unshare missing", "apt-get install util-linux")
+    tried = subprocess.run([unshare, "--net", "--mount", "true"], capture_output=True, check=False, timeout=10)
+    if tried.returncode != 0:
+        why = tried.stderr.decode(errors="replace").strip().splitlines()[-1:] or ["refused"]
+        cure = "run it outside of this container, or give the container CAP_SYS_ADMIN and CAP_NET_ADMIN"
+        return Check("privileges", False, f"namespaces cannot be made ({why[0]})", cure)
+    return Check("privileges", True, "root, and may make namespaces")
+
+
+def user_namespaces() -> Check:
+    """Not needed as root; what running without root will need."""
+    switches = (("/proc/sys/user/max_user_namespaces", "0"), ("/proc/sys/kernel/unprivileged_userns_clone", "0"))
+    for path, closed in switches:
+        try:
+            value = Path(path).read_text().strip()
+        except OSError:
+            continue
+        if value == closed:
+            return Check("user namespaces", None, f"switched off by {path} (not needed as root)")
+    return Check("user namespaces", None, "available (not needed as root)")
+
+
+def kvm() -> Check:
+    """A note: guests run without KVM too, only slower."""
+    device = Path("/dev/kvm")
+    if not device.exists():
+        return Check("KVM", None, "no /dev/kvm: guests are emulated (TCG)")
+    try:
+        os.close(os.open(device, os.O_RDWR | os.O_CLOEXEC))
+    except OSError as error:
+        return Check("KVM", None, f"/dev/kvm: {error.strerror}: guests are emulated (TCG)")
+    return Check("KVM", None, "/dev/kvm opens; each start tries whether it really works")
+
+
+def port_free(address: str, port: int) -> Check:
+    what = f"port {port}"
+    try:
+        require_free(address, port)
+    except (Conflict, Invalid) as error:
+        return Check(what, False, error.message)
+    return Check(what, True, f"free on {address}")
+
+
+def require_free(address: str, port: int) -> None:
+    """Raises Conflict when somebody listens there, Invalid when nobody can."""
+    family = socket.AF_INET6 if ":" in address else socket.AF_INET
+    with socket.socket(family, socket.SOCK_STREAM) as trial:
+        trial.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            trial.bind((address, port))
+            trial.listen(1)
+        except OSError as error:
+            if error.errno == errno.EADDRINUSE:
+                raise Conflict(
+                    f"port {port} on {address} is in use by another program: end it (`ss -ltnp sport = :{port}` shows "
+                    f"which), or choose another with --listen {address}:{port + 1 if port < 65535 else 8780}"
+                ) from error
+            raise Invalid(f"nothing can listen on {address}:{port}: {error.strerror}") from error
+        except (OverflowError, UnicodeError) as error:
+            raise Invalid(f"nothing can listen on {address}:{port}") from error

@@ -1,0 +1,79 @@
+"""Private places of `demo`, `experiment` and `bench`: named after their owner, gone with it, swept if it was killed."""
+
+import os
+import re
+import shutil
+import stat
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from moorage.app import processes
+from moorage.domain.errors import Unavailable
+
+_NAME = re.compile(r"(\d+)-(\d+)")  # pid, and its start: together they name one process
+
+
+def area() -> Path:
+    """The folder of all private places of this user: short, since sockets' paths hold 107 characters at most."""
+    return Path(tempfile.gettempdir()) / f"moorage-{os.geteuid()}"
+
+
+@contextmanager
+def private_place(within: Path | None = None) -> Iterator[Path]:
+    """An empty folder of this process, which is deleted at the end whatever happens short of SIGKILL."""
+    within = within or area()
+    _make_area(within)
+    place = within / f"{os.getpid()}-{processes.started(os.getpid())}"
+    place.mkdir(mode=0o700)
+    try:
+        yield place
+    finally:
+        shutil.rmtree(place, ignore_errors=True)
+        _leave(within)
+
+
+def sweep(within: Path | None = None) -> int:
+    """Clear the places whose owner is dead, and what still runs there; says how many there were."""
+    within = within or area()
+    if not _is_ours(within):
+        return 0
+    swept = 0
+    for place in sorted(within.iterdir()):
+        named = _NAME.fullmatch(place.name)
+        if named and not processes.is_alive(int(named[1]), int(named[2])):
+            processes.kill(processes.mentioning(place))
+            shutil.rmtree(place, ignore_errors=True)
+            swept += 1
+    _leave(within)
+    return swept
+
+
+def leftovers(place: Path, devices: list[str]) -> list[str]:
+    """What is still there of a private cloud that has closed; `devices` are the network devices that it had."""
+    left = [f"the folder {place}"] if place.exists() else []
+    left += [f"process {pid}" for pid in processes.mentioning(place)]
+    left += [f"network device {name}" for name in devices if Path("/sys/class/net", name).exists()]
+    return left
+
+
+def _make_area(within: Path) -> None:
+    within.mkdir(mode=0o700, parents=True, exist_ok=True)
+    if not _is_ours(within):
+        raise Unavailable(f"{within} belongs to somebody else: remove it, or set TMPDIR to another folder")
+
+
+def _is_ours(within: Path) -> bool:
+    try:
+        found = within.lstat()
+    except FileNotFoundError:
+        return False
+    return stat.S_ISDIR(found.st_mode) and found.st_uid == os.geteuid()
+
+
+def _leave(within: Path) -> None:
+    try:
+        within.rmdir()
+    except OSError:
+        return  # another command has its place there

@@ -1,0 +1,128 @@
+"""What `demo` and `experiment` found out, and its JSON; made of facts and observations, by pure functions."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Any
+
+from moorage.domain.hops import HOPS, Fact, Hop, SubFact, boot_of
+from moorage.domain.ids import Generation, HostName, PortId, ServerId
+from moorage.wire.messages import FactSpec
+from moorage.wire.times import exact
+
+
+@dataclass(frozen=True)
+class HopTime:
+    hop: Hop
+    at: datetime | None  # None: did not happen, or is unknown
+    ms: float | None  # since asked
+
+
+@dataclass(frozen=True)
+class Step:
+    """One thing that was to be seen. `ok` None: it cannot be tried on this kind of host."""
+
+    what: str
+    at: datetime | None
+    ok: bool | None
+
+
+@dataclass(frozen=True)
+class Boot:
+    """One boot as `--json` tells it."""
+
+    kind: str
+    server: str
+    port: str | None
+    host_kind: str
+    hops: tuple[HopTime, ...]
+    server_status: str
+    port_status: str | None
+    address: str | None
+    ping: bool | None
+    fault: str | None
+    steps: tuple[Step, ...] = ()
+
+    @property
+    def is_fine(self) -> bool:
+        return all(step.ok is not False for step in self.steps)
+
+
+def facts_of(specs: Iterable[FactSpec]) -> list[Fact]:
+    """The facts that we know the words for, as values of the domain."""
+    words: dict[str, Hop | SubFact] = {word.value: word for kind in (Hop, SubFact) for word in kind}
+    return [
+        Fact(
+            what=words[spec.what],
+            wall=spec.wall,
+            monotonic=spec.monotonic,
+            who=spec.who,
+            server=None if spec.server is None else ServerId(spec.server),
+            port=None if spec.port is None else PortId(spec.port),
+            generation=None if spec.generation is None else Generation(spec.generation),
+            attempt=spec.attempt,
+            host=None if spec.host is None else HostName(spec.host),
+            detail=spec.detail,
+        )
+        for spec in specs
+        if spec.what in words
+    ]
+
+
+def hop_times(facts: Iterable[Fact]) -> tuple[HopTime, ...]:
+    """The ten hops of the latest boot in the words' order, with their times since `asked`."""
+    found = boot_of(facts)
+    asked = found[Hop.ASKED]
+    return tuple(HopTime(hop, found[hop], _ms(asked, found[hop])) for hop in HOPS)
+
+
+def held_ms(facts: Sequence[Fact]) -> float | None:
+    """How long the guest stood ready and was held back: from its creation, stopped, to its running.
+
+    None unless both were told.
+    """
+    found = boot_of(facts)
+    asked = found[Hop.ASKED]
+    held = max((fact.wall for fact in facts if fact.what is SubFact.HELD and _since(fact, asked)), default=None)
+    return _ms(held, found[Hop.RUNNING])
+
+
+def plugged_to_running_ms(facts: Iterable[Fact]) -> float | None:
+    found = boot_of(facts)
+    return _ms(found[Hop.PLUGGED], found[Hop.RUNNING])
+
+
+def with_steps(boot: Boot, steps: Iterable[Step]) -> Boot:
+    return replace(boot, steps=(*boot.steps, *steps))
+
+
+def boot_json(boot: Boot) -> Mapping[str, Any]:
+    return {
+        "kind": boot.kind,
+        "server": boot.server,
+        "port": boot.port,
+        "host_kind": boot.host_kind,
+        "hops": hops_json(boot.hops),
+        "server_status": boot.server_status,
+        "port_status": boot.port_status,
+        "address": boot.address,
+        "ping": boot.ping,
+        "fault": boot.fault,
+        "steps": [{"what": step.what, "at": _exact(step.at), "ok": step.ok} for step in boot.steps],
+    }
+
+
+def hops_json(hops: Iterable[HopTime]) -> list[Mapping[str, Any]]:
+    return [{"hop": time.hop.value, "at": _exact(time.at), "ms": time.ms} for time in hops]
+
+
+def _since(fact: Fact, asked: datetime | None) -> bool:
+    return asked is None or fact.wall >= asked
+
+
+def _ms(start: datetime | None, end: datetime | None) -> float | None:
+    return None if start is None or end is None else round((end - start).total_seconds() * 1000, 3)
+
+
+def _exact(at: datetime | None) -> str | None:
+    return None if at is None else exact(at)

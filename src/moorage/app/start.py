@@ -1,0 +1,13 @@
+"""The all-in-one, imported only when it is started: it brings every library along."""
+
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
+
+from moorage.app.cloud import Cloud
+from moorage.app.config import CloudSettings
+
+
+def start_cloud(settings: CloudSettings, progress: Callable[[str], None]) -> AbstractAsyncContextManager[Cloud]:
+    from moorage.app.all_in_one import run_cloud
+
+    return run_cloud(settings, progress)

@@ -1,0 +1,1 @@
+"""The `moorage` command: one file a command, each importing what it runs only when it runs."""

@@ -1,0 +1,98 @@
+"""The command's front door: its table of commands, and what a failure looks like to people."""
+
+import sys
+import traceback
+from typing import Never
+
+import typer
+
+from moorage.app.private import sweep
+from moorage.app.state import failure_log
+from moorage.cli import bench, demo, doctor, down, env, experiment, status, timeline, up
+from moorage.domain.errors import MoorageError
+
+FINE, FAILED, WRONG_USE, INTERRUPTED = 0, 1, 2, 130
+
+app = typer.Typer(
+    name="moorage",
+    help="A small cloud that boots a virtual machine only when its network is proven ready.",
+    epilog="Example: moorage demo",
+    no_args_is_help=True,
+    rich_markup_mode=None,  # plain help: quick to make, and readable everywhere
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110},
+)
+
+
+@app.callback()
+def clear_the_way() -> None:
+    sweep()  # what a killed demo, experiment or bench has left
+
+
+for name, module, example in (
+    ("up", up, "moorage up --host-kind simulated --hosts 3 --detach"),
+    ("down", down, "moorage down --purge"),
+    ("status", status, "moorage status --json -"),
+    ("env", env, 'eval "$(moorage env)"'),
+    ("doctor", doctor, "moorage doctor --host-kind qemu"),
+    ("demo", demo, "moorage demo --host-kind simulated"),
+    ("timeline", timeline, "moorage timeline hello"),
+    ("experiment", experiment, "moorage experiment agent-down --host-kind netns --timeout 5"),
+):
+    app.command(name, epilog=f"Example: {example}")(module.command)
+
+benches = typer.Typer(no_args_is_help=True, help="Measure.", epilog="Example: moorage bench handshake --boots 20")
+benches.command("handshake", epilog="Example: moorage bench handshake --host-kind netns --boots 50 --json -")(
+    bench.command
+)
+benches.callback()(lambda: None)  # without it a single command would be `bench` itself
+app.add_typer(benches, name="bench")
+
+
+def main() -> Never:
+    """Run the command; exit 0 when all was fine, 1 when it failed, 2 for wrong use, 130 when interrupted."""
+    try:
+        app()
+    except KeyboardInterrupt:
+        sys.exit(INTERRUPTED)
+    except Exception as error:
+        sys.exit(told(error))
+    sys.exit(FINE)
+
+
+def told(error: Exception) -> int:
+    """Tell people of it in one line; the exit code for it. No trace is shown: it goes to a file, if it is of use."""
+    cause = only_cause(error)
+    if type(cause).__name__ == "Interrupted":  # its module would bring uvloop into every --help
+        print("moorage: interrupted; everything is closed", file=sys.stderr)
+        return INTERRUPTED
+    if isinstance(cause, MoorageError):
+        print(f"moorage: {cause.message}", file=sys.stderr)
+        return FAILED
+    line = f"moorage: an unforeseen failure: {type(cause).__name__}: {cause}".replace("\n", " ")
+    print(f"{line} ({_noted(error)})", file=sys.stderr)
+    return FAILED
+
+
+def only_cause(error: Exception) -> Exception:
+    """What failed in a group of tasks; the group itself when several things did, none of them ours."""
+    if not isinstance(error, ExceptionGroup):
+        return error
+    causes = [only_cause(inner) for inner in error.exceptions]
+    ours = [cause for cause in causes if isinstance(cause, MoorageError)]
+    return ours[0] if ours else causes[0] if len(causes) == 1 else error
+
+
+def _noted(error: Exception) -> str:
+    path = failure_log()
+    try:
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        with path.open("a") as file:
+            traceback.print_exception(error, file=file)
+    except OSError as problem:
+        return f"its trace could not be written to {path}: {problem.strerror}"
+    return f"the log is {path}"
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,85 @@
+"""`moorage up`: the whole cloud in one process."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from moorage.cli.options import Kind, Listen, State
+from moorage.cli.output import Output, output
+
+
+def command(
+    host_kind: Kind = None,
+    hosts: Annotated[int, typer.Option(min=1, help="How many hosts; above 1 for simulated only.")] = 1,
+    detach: Annotated[bool, typer.Option("--detach", help="Return once it is ready; it runs on.")] = False,
+    listen: Listen = "127.0.0.1:8780",
+    vif_plugging_timeout: Annotated[
+        float, typer.Option(min=0.0, metavar="SECONDS", help="How long a boot waits for its ports; 0: never wait.")
+    ] = 300.0,
+    vif_plugging_is_fatal: Annotated[
+        bool, typer.Option(help="Whether a boot fails when its ports are not ready in time.")
+    ] = True,
+    state_dir: State = None,
+) -> None:
+    """Start a cloud: all services and hosts in one.
+
+    It runs until Ctrl-C or `moorage down`.
+    """
+    from moorage.app.config import CloudSettings, HostKind
+    from moorage.app.doctor import best_kind, hindrances
+    from moorage.app.start import start_cloud
+    from moorage.app.state import StateDir, default_cache_dir, default_state_dir, parse_listen
+    from moorage.app.up import Report, Tell, detached, up
+    from moorage.domain.errors import Unavailable
+
+    with output() as out:
+        kind, why = (host_kind, "") if host_kind is not None else best_kind()
+        if hosts > 1 and kind is not HostKind.SIMULATED:
+            raise typer.BadParameter("above 1 for --host-kind simulated only", param_hint="--hosts")
+        if why:
+            out.say(why)
+        for check in hindrances(kind):
+            raise Unavailable(f"{kind.value} hosts cannot run here: {check.found}; {check.cure}")
+        state = StateDir((state_dir or default_state_dir()).absolute())
+        address, port = parse_listen(listen)
+        settings = CloudSettings(
+            state_dir=state.cloud,
+            host_kind=kind,
+            hosts=hosts,
+            address=address,
+            port=port,
+            vif_plugging_timeout=vif_plugging_timeout,
+            vif_plugging_is_fatal=vif_plugging_is_fatal,
+            cache_dir=default_cache_dir(),
+        )
+
+        def show(report: Report) -> None:
+            match report.what:
+                case "preparing":
+                    out.preparing(report.text)
+                case "ready":
+                    say_ready(out, report.text, state.clouds_yaml, state_dir)
+                case "failed":
+                    out.end_line()
+                    raise Unavailable(f"{report.text} (the log is {state.log})")
+
+        def main(tell: Tell) -> None:
+            up(start_cloud, settings, state, tell)
+
+        if not detach:
+            main(show)
+        with detached(state, main) as reports:
+            for report in reports:
+                show(report)
+
+
+def say_ready(out: Output, url: str, clouds_yaml: Path, state_dir: Path | None) -> None:
+    """Where the cloud is, and three lines to paste."""
+    place = f" --state-dir {state_dir.absolute()}" if state_dir is not None else ""
+    out.say(f"ready: {url}")
+    out.say(f"clouds.yaml: {clouds_yaml}")
+    out.say()
+    out.say(f'  eval "$(moorage env{place})"')
+    out.say("  openstack server create --image moorage-guest --flavor m1.tiny --network private --wait hello")
+    out.say("  moorage timeline hello")

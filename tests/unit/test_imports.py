@@ -1,0 +1,37 @@
+"""What a command does not use it does not import."""
+
+import subprocess
+import sys
+import time
+
+HEAVY = ("sqlalchemy", "falcon", "uvicorn", "aiohttp", "alembic", "pyroute2", "argon2", "jwt", "qemu.qmp", "uvloop")
+HELP_LIMIT = 0.3  # seconds
+
+
+def modules_after(code: str) -> set[str]:
+    program = f"import sys\n{code}\nprint('\\n'.join(sys.modules))"
+    ran = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=15, check=True)
+    return set(ran.stdout.splitlines())
+
+
+def test_help_imports_nothing_heavy() -> None:
+    loaded = modules_after("import moorage.cli.main")
+    assert [name for name in HEAVY if name in loaded] == []
+
+
+def test_the_domain_imports_nothing_of_a_cloud() -> None:
+    loaded = modules_after(
+        "import moorage.domain.server, moorage.domain.port, moorage.domain.hops, moorage.domain.news"
+    )
+    assert [name for name in (*HEAVY, "msgspec", "structlog", "asyncio") if name in loaded] == []
+
+
+def test_help_is_there_at_once() -> None:
+    def took() -> float:
+        began = time.perf_counter()
+        subprocess.run(
+            [sys.executable, "-m", "moorage.cli.main", "--help"], capture_output=True, timeout=15, check=True
+        )
+        return time.perf_counter() - began
+
+    assert min(took() for _ in range(5)) < HELP_LIMIT
