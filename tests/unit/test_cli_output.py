@@ -39,7 +39,11 @@ def test_json_goes_to_a_file_and_people_read_stdout(capsys: pytest.CaptureFixtur
 
 
 def test_a_preparation_is_ended_when_the_command_fails(capsys: pytest.CaptureFixture[str]) -> None:
-    with pytest.raises(RuntimeError, match="boom"), output() as out:
-        out.preparing("starting …")
-        raise RuntimeError("boom")
+    def fail() -> None:
+        with output() as out:
+            out.preparing("starting …")
+            raise RuntimeError("boom")
+
+    with pytest.raises(RuntimeError, match="boom"):
+        fail()
     assert capsys.readouterr().out == "  starting … 0.0 s\n"

@@ -20,9 +20,7 @@ def test_help_imports_nothing_heavy() -> None:
 
 
 def test_the_domain_imports_nothing_of_a_cloud() -> None:
-    loaded = modules_after(
-        "import moorage.domain.server, moorage.domain.port, moorage.domain.hops, moorage.domain.news"
-    )
+    loaded = modules_after("from moorage.domain import hops, news, port, server")
     assert [name for name in (*HEAVY, "msgspec", "structlog", "asyncio") if name in loaded] == []
 
 

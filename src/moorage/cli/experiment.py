@@ -15,7 +15,10 @@ if TYPE_CHECKING:
 
 def command(
     which: Annotated[
-        Experiment, typer.Argument(help="normal: the agent is well; agent-down: not fatal; agent-down-fatal.")
+        Experiment,
+        typer.Argument(
+            metavar="EXPERIMENT", help="normal: the agent is well; agent-down: not fatal; agent-down-fatal."
+        ),
     ],
     host_kind: Kind = None,
     timeout: Annotated[
