@@ -8,6 +8,7 @@ import lzma
 import os
 import re
 import shutil
+import signal
 import tempfile
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
@@ -28,20 +29,22 @@ COMMAND_LINE = (
     " rcupdate.rcu_expedited=1 8250.nr_uarts=1 i8042.noaux"
 )
 DOWNLOAD_TIMEOUT = 300.0  # seconds
+UNFINISHED = "building-moorage-guest-"
 UNPACK_TIMEOUT = 120.0  # seconds
 
 
 async def guest_image(cache: Path, progress: Callable[[str], None] = lambda _: None) -> GuestImage:
     """moorage-guest, from `cache` or built there (27 MB are downloaded); `progress` is told what is being done.
 
-    Two builders at once build once; a build that is interrupted leaves nothing. Raises Invalid when this machine lacks
-    what it takes, Unavailable when Debian's packages cannot be reached; both say what to do.
+    Two builders at once build once; what an interrupted one may leave, the next one clears. Raises Invalid when this
+    machine lacks what it takes, Unavailable when Debian's packages cannot be reached; both say what to do.
     """
     home = cache / f"moorage-guest-{_recipe()}"
     if not home.is_dir():
         await asyncio.to_thread(cache.mkdir, parents=True, exist_ok=True)
         async with _only_builder(cache / "moorage-guest.lock", progress):
             if not home.is_dir():
+                await asyncio.to_thread(_clear, cache)
                 await _build(home, progress)
     return GuestImage(kernel=home / "vmlinuz", ramdisk=home / "ramdisk", command_line=COMMAND_LINE)
 
@@ -76,7 +79,7 @@ async def _build(home: Path, progress: Callable[[str], None]) -> None:
     for tool in ("apt-get", "apt-cache", "dpkg-deb"):
         if shutil.which(tool) is None:
             raise Invalid(f"building moorage-guest: {tool} is missing; it is built on Debian, amd64")
-    with tempfile.TemporaryDirectory(prefix="building-", dir=home.parent) as temporary:
+    with tempfile.TemporaryDirectory(prefix=UNFINISHED, dir=home.parent, ignore_cleanup_errors=True) as temporary:
         work = Path(temporary)
         package = await _download(work, progress)
         progress("unpacking the kernel")
@@ -86,6 +89,11 @@ async def _build(home: Path, progress: Callable[[str], None]) -> None:
         result = work / "result"
         await asyncio.to_thread(_assemble, work / "tree", busybox, applets, result)
         result.rename(home)
+
+
+def _clear(cache: Path) -> None:
+    for left in cache.glob(f"{UNFINISHED}*"):
+        shutil.rmtree(left, ignore_errors=True)
 
 
 def _busybox() -> Path:
@@ -130,6 +138,7 @@ async def _run(argv: Sequence[str], timeout: float, work: Path) -> str:
         stdin=asyncio.subprocess.DEVNULL,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
+        start_new_session=True,  # dpkg-deb and apt-get have children, to be ended with them
     )
     act = f"building moorage-guest: {argv[0]} {argv[-1]}"
     try:
@@ -139,7 +148,7 @@ async def _run(argv: Sequence[str], timeout: float, work: Path) -> str:
         raise Unavailable(f"{act} took more than {timeout:g} s; look at the network and try again") from error
     finally:
         if process.returncode is None:
-            process.kill()
+            os.killpg(process.pid, signal.SIGKILL)
     if process.returncode != 0:
         words = err.decode(errors="replace").strip()[-500:]
         raise Unavailable(f"{act}: {words} (can this machine reach Debian's packages? try apt-get update)")
