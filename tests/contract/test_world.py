@@ -71,6 +71,16 @@ async def test_a_link_moves_and_may_be_moved_again(world: World) -> None:
     assert "tap1" in await world.links(ROOT)
 
 
+async def test_a_link_does_not_take_anothers_name(world: World) -> None:
+    await world.make_namespace("guest-1")
+    for _ in range(2):
+        await world.make_tap("tap1")
+        with suppress(Unavailable):
+            await world.move_link("tap1", ROOT, "guest-1", LinkChange("eth0"))
+    assert "tap1" in await world.links(ROOT)
+    assert await world.links("guest-1") == {"lo", "eth0"}
+
+
 async def test_a_link_gets_exactly_the_addresses_it_shall_have(world: World) -> None:
     await world.make_tap("tap1")
     await world.move_link("tap1", ROOT, ROOT, LinkChange(addresses=("10.0.0.2/24", "10.0.1.2/24")))

@@ -50,21 +50,22 @@ class Rig:
         self.holder = holder
         self.world = world
         self.dhcp = Dnsmasq(world, directory / "dhcp")
-        self.hypervisor = NetnsHypervisor(world, directory / "guests")
+        self.hypervisor = NetnsHypervisor(world, directory / "guests", look_every=0.05)
         self._directory = directory
         self._rundir = directory / "ovs"
 
     async def start_switch(self) -> None:
-        self._rundir.mkdir()
+        self._rundir.mkdir(exist_ok=True)
         environment = processes.environment(self._rundir, {})
-        await run(*processes.create_database(self._rundir))
+        if not (self._rundir / "conf.db").exists():
+            await run(*processes.create_database(self._rundir))
         await self.world.start("ovsdb-server", processes.ovsdb_server(self._rundir), environment=environment)
         async with asyncio.timeout(5):
             while not (self._rundir / "db.sock").exists():
                 await asyncio.sleep(0.001)
         await self.vsctl("--no-wait", "init")
         await self.world.start("ovs-vswitchd", processes.vswitchd(self._rundir), environment=environment)
-        await self.vsctl("add-br", "br-int", "--", "set", "bridge", "br-int", "datapath_type=netdev")
+        await self.vsctl("--may-exist", "add-br", "br-int", "--", "set", "bridge", "br-int", "datapath_type=netdev")
 
     async def vsctl(self, *arguments: str) -> None:
         await run("ovs-vsctl", f"--db=unix:{self._rundir}/db.sock", "--timeout=10", *arguments)
@@ -215,6 +216,22 @@ async def test_off_on_and_rebooted_it_has_its_address_again() -> None:
         while (await host.hypervisor.console(one.server)).count(b"moorage-guest: address") < 2:
             await asyncio.sleep(0.001)
         await host.ping("10.0.0.11")
+
+
+async def test_guests_come_through_a_restart_of_the_switch() -> None:
+    async with rig() as host, asyncio.timeout(15), asyncio.TaskGroup() as group:
+        running = group.create_task(host.hypervisor.run())
+        one = guest(1)
+        await host.serve(reservation(one, "10.0.0.11"))
+        await host.boot(one)
+        assert await host.address(one) == "10.0.0.11"
+        await host.world.stop("ovs-vswitchd")
+        await host.start_switch()
+        while (await host.hypervisor.console(one.server)).count(b"moorage-guest: address") < 2:
+            await host.serve(reservation(one, "10.0.0.11"))  # as the agent does at each look
+            await asyncio.sleep(0.01)
+        await host.ping("10.0.0.11")
+        running.cancel()
 
 
 @pytest.mark.parametrize("end", ["closed", "killed"])

@@ -40,7 +40,11 @@ class Dnsmasq:
     async def serve(self, wanted: DhcpNetwork) -> None:
         network = wanted.network
         name = server_name(network)
-        is_alive = name in await self._world.processes() and wanted.device in await self._world.links(name)
+        is_alive = (
+            name in await self._world.processes()
+            and wanted.device in await self._world.links(name)
+            and wanted.device not in await self._world.links(ROOT)  # made anew by a switch that was restarted
+        )
         before = self._served.pop(network, None)  # known again once it has read it
         if not (is_alive and before == wanted):
             with translating({OSError: Unavailable}, f"writing the files of {name}"):
@@ -83,6 +87,8 @@ class Dnsmasq:
         await self._world.make_namespace(name)
         change = LinkChange(mac=wanted.mac, mtu=wanted.mtu, addresses=rendering.server_addresses(wanted))
         with translating({NotFound: Unavailable}, f"taking {wanted.device} into {name}"):
+            if wanted.device in await self._world.links(ROOT):
+                await self._world.remove_link(wanted.device, namespace=name)  # left over from before
             await self._world.move_link(wanted.device, ROOT, name, change)
         kept = _text(files.leases)
         _write(files.leases, leases.without(kept, leases.stale(leases.parsed(kept), reserved)))

@@ -13,6 +13,8 @@ from pathlib import Path
 from typing import Never
 from weakref import WeakValueDictionary
 
+import structlog
+
 from moorage.adapters.netns.records import Record, Records
 from moorage.domain.errors import Conflict, NotFound, Unavailable
 from moorage.domain.ids import ServerId
@@ -23,6 +25,8 @@ from moorage.kit.translating import translating
 from moorage.seams.hypervisor import Guest, GuestState, Nic
 from moorage.seams.world import ROOT, LinkChange, World
 
+log = structlog.get_logger(__name__)
+
 _SCRIPT = Path(__file__).with_name("guest.sh")
 _DEVICE_TIMEOUT = 3.0  # seconds from a port's row to its device, which the switch makes
 
@@ -30,11 +34,12 @@ _DEVICE_TIMEOUT = 3.0  # seconds from a port's row to its device, which the swit
 class NetnsHypervisor:
     """The Hypervisor seam (seams/hypervisor.py). Guests outlive it; a new one on the same directory finds them again.
 
-    `run()` must be running for `ended()`; nothing else needs it. The NICs' devices are the switch's: they are lent to
-    the guest while it runs and go back to the host when it is switched off.
+    The NICs' devices are the switch's: they are lent to the guest while it runs and go back to the host when it is
+    switched off. `run()` must be running for `ended()`, and for guests to come through a restart of the switch: it
+    makes all devices anew then, which are lent again, and the guest is rebooted to take them.
     """
 
-    def __init__(self, world: World, state: Path, *, look_every: float = 30.0) -> None:
+    def __init__(self, world: World, state: Path, *, look_every: float = 5.0) -> None:
         """`state` is a directory of its own; `look_every` in seconds."""
         self._world = world
         self._records = Records(state.absolute())
@@ -45,7 +50,7 @@ class NetnsHypervisor:
         self._something_ended = asyncio.Event()
 
     async def run(self) -> Never:
-        """Watch the guests' processes, and keep console logs from filling the disk."""
+        """Watch the guests' processes and devices, and keep console logs from filling the disk."""
         await supervise([("guest processes", self._watchers.run), ("netns guests", self._look_after_all)])
 
     # Hypervisor
@@ -89,8 +94,7 @@ class NetnsHypervisor:
                 raise NotFound(f"there is no guest {server}")
             if state is not GuestState.RUNNING:
                 raise Conflict(f"rebooting guest {server}: it is {state}")
-            await self._world.stop(guest_name(server), patience=patience)
-            await self._start(record)
+            await self._restart(record, patience=patience)
 
     async def destroy(self, server: ServerId) -> None:
         async with self._one_at_a_time(server):
@@ -134,6 +138,10 @@ class NetnsHypervisor:
         pid = await self._world.start(name, argv, namespace=name, log=self._records.console(record.server))
         self._watch(record.server, pid)
 
+    async def _restart(self, record: Record, *, patience: float = 0.0) -> None:
+        await self._world.stop(guest_name(record.server), patience=patience)
+        await self._start(record)
+
     async def _take_apart(self, record: Record, *, patience: float = 0.0) -> None:
         """No process, no namespace; its NICs' devices back with the host; the record and the files stay."""
         name = guest_name(record.server)
@@ -158,12 +166,29 @@ class NetnsHypervisor:
 
     async def _look_after_all(self) -> None:
         while True:
-            processes = await self._world.processes()
+            processes, at_home = await self._world.processes(), await self._world.links(ROOT)
             for record in self._records.all():
                 self._records.cut_console(record.server)
                 if pid := processes.get(guest_name(record.server)):
                     self._watch(record.server, pid)
+                    if any(nic.device in at_home for nic in record.nics):
+                        await self._lend_again(record.server)
             await asyncio.sleep(self._look_every)
+
+    async def _lend_again(self, server: ServerId) -> None:
+        async with self._one_at_a_time(server):
+            record = self._find(server)
+            if record is None or await self._state(record) is not GuestState.RUNNING:
+                return
+            at_home = await self._world.links(ROOT)
+            anew = [(number, nic) for number, nic in enumerate(record.nics) if nic.device in at_home]
+            if anew:
+                log.warning("guest %s is rebooted: the switch has made its devices anew", server)
+                for number, nic in anew:
+                    # What the guest has is left over: the switch marks its devices persistent, and finds them no more.
+                    await self._world.remove_link(_nic_name(number), namespace=guest_name(server))
+                    await self._lend(server, number, nic)
+                await self._restart(record)
 
     def _watch(self, server: ServerId, pid: int) -> None:
         self._watchers.start((server, pid), "watch", partial(self._until_ended, server))

@@ -12,10 +12,13 @@ import signal
 import socket
 import sys
 import traceback
+from contextlib import suppress
 from typing import NoReturn
 
 from moorage.adapters.world import kernel
 from moorage.adapters.world.loop import Loop
+
+_ENDINGS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 
 
 def main() -> int:
@@ -30,6 +33,7 @@ def main() -> int:
         kernel.die_with_parent()
         if os.getppid() != arguments.die_with_parent:
             return 1  # it had ended before
+    signal.pthread_sigmask(signal.SIG_BLOCK, _ENDINGS)  # until there is something to end
     listens = arguments.socket is not None
     door = _listen(arguments.socket) if listens else socket.socket(fileno=arguments.fd)
     door.set_inheritable(False)
@@ -42,8 +46,9 @@ def main() -> int:
         _serve(door, alive, listens=listens)
     door.close()
     os.close(alive)
-    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+    for number in _ENDINGS:
         signal.signal(number, lambda _number, _frame: os.kill(inner, signal.SIGKILL))
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, _ENDINGS)
     os.waitpid(inner, 0)  # returns when every process of the world is gone
     if listens:
         os.unlink(arguments.socket)
@@ -52,6 +57,13 @@ def main() -> int:
 
 def _listen(path: str) -> socket.socket:
     door = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    with suppress(FileNotFoundError):
+        try:
+            door.connect(path)
+        except ConnectionRefusedError:  # left over from a holder that was killed
+            os.unlink(path)
+        else:
+            raise FileExistsError(f"a holder listens on {path}")
     mask = os.umask(0o177)  # for its owner alone
     try:
         door.bind(path)

@@ -104,7 +104,10 @@ class NetworkNamespace:
         addresses: tuple[str, ...],
         up: bool,
     ) -> None:
-        """Move a link from here to `target` and set it up; if it is there already, set it up again."""
+        """Move a link from here to `target` and set it up; if it is there already, set it up again.
+
+        Raises Unavailable when there is another of its new name, NotFound when it is nowhere.
+        """
         wanted = _parsed(addresses)
         final = name or device
         changes: dict[str, str | int] = {"state": "up" if up else "down"}
@@ -115,6 +118,8 @@ class NetworkNamespace:
         with _netlink_errors(f"moving link {device}"):
             index = self.index(device)
             if index is not None and self is not target:
+                if target.index(final) is not None:  # the kernel would move it, and then refuse to rename it
+                    raise Unavailable(f"moving link {device}: there is a link {final} already")
                 # One message moves, renames and sets up: the kernel renames after the move, while the link is down.
                 self._netlink.link("set", index=index, net_ns_fd=target.descriptor, ifname=final, **changes)
                 index, before = target.index(final), frozenset[IPv4Interface]()
