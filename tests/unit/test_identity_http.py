@@ -20,7 +20,7 @@ from moorage.identity.revocations import Revocations
 from moorage.identity.service import IdentityService
 from moorage.identity.tokens import Signer
 from moorage.identity.verifier import Verifier
-from moorage.kit.mount import Mount
+from moorage.kit.mount import Asgi, Mount
 
 pytestmark = pytest.mark.looptime
 
@@ -74,7 +74,9 @@ async def front(private_key: bytes | None = None) -> Front:
     service = IdentityService(store, MemoryPasswords(), signer, revocations, verifier, clock)
     await bootstrap(service, FIRST)
     app = make_app(service)
-    return Front(service, Mount({"/identity": app}, app))
+    mount = Mount(app)
+    mount.add("identity", app)
+    return Front(service, mount)
 
 
 PROJECT_DEMO = {"project": {"name": "demo", "domain": {"name": "Default"}}}
@@ -433,3 +435,9 @@ async def test_every_answer_has_a_request_id() -> None:
     for answer in (await cloud.log_in("demo"), await cloud.log_in("demo", "wrong"), await cloud.ask("GET", "/users")):
         assert answer.headers["x-openstack-request-id"].startswith("req-")
         assert answer.headers["content-type"] == "application/json"
+
+
+def _mounted(app: Asgi) -> Mount:
+    mount = Mount(app)
+    mount.add("identity", app)
+    return mount

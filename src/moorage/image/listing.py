@@ -49,11 +49,14 @@ class Wanted:
 def wanted(query: Mapping[str, Sequence[str]]) -> Wanted:
     """What a query asks for. Raises Invalid."""
     last = {name: values[-1] for name, values in query.items() if values}
+    filters = tuple((name, value) for name, values in query.items() for value in values if name not in NO_FILTERS)
+    for name, value in filters:
+        _check(name, value)
     visibility = last.get("visibility")
     if visibility is not None and visibility not in (*Visibility, "all"):
         raise Invalid(f"Invalid visibility value: {visibility}")
     return Wanted(
-        filters=tuple((name, value) for name, values in query.items() for value in values if name not in NO_FILTERS),
+        filters=filters,
         visibility=Visibility(visibility) if visibility not in (None, "all") else None,
         is_all=visibility == "all",
         is_hidden=_flag("os_hidden", last.get("os_hidden", "false")),
@@ -118,6 +121,19 @@ def _fits(image: Image, name: str, value: str) -> bool:
             return image.properties.get(name) == value
 
 
+def _check(name: str, value: str) -> None:
+    """Raises Invalid for a filter that no image could be held against."""
+    match name:
+        case "protected":
+            _flag(name, value)
+        case "size_min" | "size_max" | "min_disk" | "min_ram":
+            _count(name, value)
+        case "created_at" | "updated_at":
+            _comparison(name, value)
+        case _ if name in TEXT_FILTERS:
+            _alternatives(value)
+
+
 def _alternatives(value: str) -> list[str]:
     """The values of `in:a,b`, where "…" may hold commas; of any other text, itself. Raises Invalid."""
     if not value.startswith("in:"):
@@ -129,7 +145,8 @@ def _alternatives(value: str) -> list[str]:
     return [quoted or bare for quoted, bare in found]
 
 
-def _compares(at: datetime, name: str, value: str) -> bool:
+def _comparison(name: str, value: str) -> tuple[str, datetime]:
+    """What `gt:2026-01-01T00:00:00Z` says. Raises Invalid."""
     comparison, found, text = value.partition(":")
     if not found or comparison not in COMPARISONS:
         comparison, text = "eq", value
@@ -137,8 +154,11 @@ def _compares(at: datetime, name: str, value: str) -> bool:
         other = datetime.fromisoformat(text)
     except ValueError:
         raise Invalid(f"Invalid filter value {value} for {name}: a comparison and a date are needed.") from None
-    if other.tzinfo is None:
-        other = other.replace(tzinfo=UTC)
+    return comparison, other if other.tzinfo is not None else other.replace(tzinfo=UTC)
+
+
+def _compares(at: datetime, name: str, value: str) -> bool:
+    comparison, other = _comparison(name, value)
     at = at.replace(microsecond=0)  # as it is shown
     outcomes = {
         "gt": at > other,

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from secrets import token_hex
 
 from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerificationError
@@ -32,9 +33,9 @@ class ArgonPasswords:
 
     def _matches(self, password: str, hashed: str | None) -> bool:
         if not self._decoy:
-            self._decoy = self._hasher.hash("nobody's")
+            self._decoy = self._hasher.hash(token_hex(16))
         try:
-            return self._hasher.verify(hashed or self._decoy, password) and hashed is not None
+            return self._hasher.verify(hashed or self._decoy, password) and bool(hashed)
         except (VerificationError, InvalidHashError):
             return False
 

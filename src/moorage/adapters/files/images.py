@@ -30,7 +30,8 @@ class FileImages:
 
     async def write(self, image: ImageId, parts: AsyncIterator[bytes], *, limit: int) -> Written:
         partial = self._directory / f"{image}.{uuid4().hex}{PARTIAL}"
-        writing = _Writing(partial)
+        with translating({OSError: Unavailable}, f"storing image {image}"):
+            writing = _Writing(partial)
         try:
             async for part in parts:
                 writing.size += len(part)

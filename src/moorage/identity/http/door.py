@@ -2,8 +2,6 @@
 
 from dataclasses import dataclass
 
-import falcon.asgi
-
 from moorage.domain.caller import Caller
 from moorage.domain.errors import NotFound, Unauthorized
 from moorage.identity.http.directory import add_directory
@@ -12,7 +10,8 @@ from moorage.identity.http.tokens import add_tokens
 from moorage.identity.http.versions import add_versions
 from moorage.identity.scoping import REFUSED
 from moorage.identity.service import IdentityService
-from moorage.kit.web import Request, Response
+from moorage.kit.mount import Asgi, Receive, Scope, Send
+from moorage.kit.web import Request
 from moorage.kit.web import make_app as make_web_app
 from moorage.wire.errors import HttpFault, identity_error
 
@@ -29,7 +28,7 @@ class _Authenticate:
             raise Unauthorized(REFUSED) from None
 
 
-def make_app(service: IdentityService, *, public_url: str | None = None) -> falcon.asgi.App[Request, Response]:
+def make_app(service: IdentityService, *, public_url: str | None = None) -> Asgi:
     """The application, to be mounted under /identity.
 
     `public_url` is what all services are below, as clients reach it; None: what the request's Host header says.
@@ -39,7 +38,11 @@ def make_app(service: IdentityService, *, public_url: str | None = None) -> falc
     add_tokens(app, service, public_url)
     add_directory(app, service, public_url)
     add_grants(app, service, public_url)
-    return app
+
+    async def mountable(scope: Scope, receive: Receive, send: Send) -> None:
+        await app(dict(scope), receive, send)
+
+    return mountable
 
 
 def _is_open(request: Request) -> bool:

@@ -1,0 +1,120 @@
+"""What every store of images does: SQLite in a file and in memory."""
+
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from moorage.adapters.database.engine import open_sqlite
+from moorage.adapters.database.images import DatabaseImageStore, ImageTables
+from moorage.domain.errors import Conflict, Forbidden, NotFound
+from moorage.domain.ids import ImageId, ProjectId
+from moorage.domain.image import Image, ImageStatus, Viewer, Visibility
+from moorage.seams.image_store import ImageStore
+
+NOW = datetime(2026, 1, 1, 12, 0, 0, 123456, tzinfo=UTC)
+MINE, THEIRS = Viewer(ProjectId("mine")), Viewer(ProjectId("theirs"))
+NOBODY, ADMIN = Viewer(None), Viewer(None, is_admin=True)
+FULL = Image(
+    id=ImageId("i1"),
+    name="disk",
+    owner=ProjectId("mine"),
+    created_at=NOW,
+    updated_at=NOW,
+    status=ImageStatus.ACTIVE,
+    visibility=Visibility.PRIVATE,
+    disk_format="raw",
+    container_format="bare",
+    min_disk=1,
+    min_ram=2,
+    size=1 << 40,
+    checksum="c",
+    hash_value="h",
+    is_protected=True,
+    is_hidden=True,
+    tags=("b", "a"),
+    properties={"x": "y"},
+    upload="u",
+)
+
+
+@pytest.fixture(params=["memory", "file"])
+def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[ImageStore]:
+    database = open_sqlite(tmp_path / "image.sqlite" if request.param == "file" else None, ImageTables)
+    yield DatabaseImageStore(database)
+    database.close()
+
+
+def allow(_: Image) -> None:
+    """Nothing against it."""
+
+
+async def test_an_image_comes_back_as_it_was(store: ImageStore) -> None:
+    await store.add(FULL)
+    assert await store.get(FULL.id, MINE) == FULL
+    assert await store.find(MINE) == [FULL]
+
+
+async def test_an_id_is_taken_once(store: ImageStore) -> None:
+    await store.add(FULL)
+    with pytest.raises(Conflict):
+        await store.add(replace(FULL, owner=ProjectId("theirs")))
+
+
+@pytest.mark.parametrize("visibility", Visibility)
+@pytest.mark.parametrize("viewer", [MINE, THEIRS, NOBODY, ADMIN])
+async def test_the_query_sees_what_the_rule_sees(store: ImageStore, visibility: Visibility, viewer: Viewer) -> None:
+    image = replace(FULL, visibility=visibility)
+    await store.add(image)
+    is_visible = image.is_visible_to(viewer)
+    assert is_visible == (viewer in (MINE, ADMIN) or visibility in (Visibility.PUBLIC, Visibility.COMMUNITY))
+    assert bool(await store.find(viewer)) == is_visible
+    assert bool(await store.find(viewer, ids=[image.id])) == is_visible
+    if not is_visible:
+        for call in (
+            store.get(image.id, viewer),
+            store.update(image.id, viewer, lambda same: same),
+            store.delete(image.id, viewer, allow),
+        ):
+            with pytest.raises(NotFound):
+                await call
+    assert await store.get(image.id, MINE) == image
+
+
+async def test_images_are_found_by_what_is_asked(store: ImageStore) -> None:
+    public = replace(FULL, id=ImageId("i2"), visibility=Visibility.PUBLIC, status=ImageStatus.QUEUED)
+    await store.add(FULL)
+    await store.add(public)
+    assert await store.find(MINE, ids=["i2", "i3"]) == [public]
+    assert await store.find(MINE, ids=[]) == []
+    assert await store.find(MINE, visibility=Visibility.PUBLIC) == [public]
+    assert await store.find(MINE, status=ImageStatus.ACTIVE) == [FULL]
+
+
+async def test_a_change_is_made_whole_or_not_at_all(store: ImageStore) -> None:
+    await store.add(FULL)
+    assert (await store.update(FULL.id, MINE, lambda image: replace(image, name=None, tags=()))).tags == ()
+    assert await store.get(FULL.id, MINE) == replace(FULL, name=None, tags=())
+
+    def refuse(image: Image) -> Image:
+        raise Forbidden("no")
+
+    with pytest.raises(Forbidden):
+        await store.update(FULL.id, MINE, refuse)
+    with pytest.raises(NotFound):
+        await store.update(ImageId("other"), MINE, refuse)
+
+
+async def test_a_deletion_may_be_refused(store: ImageStore) -> None:
+    await store.add(FULL)
+
+    def refuse(_: Image) -> None:
+        raise Forbidden("no")
+
+    with pytest.raises(Forbidden):
+        await store.delete(FULL.id, MINE, refuse)
+    assert await store.delete(FULL.id, MINE, allow) == FULL
+    with pytest.raises(NotFound):
+        await store.delete(FULL.id, MINE, allow)
