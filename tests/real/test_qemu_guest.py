@@ -20,7 +20,7 @@ from moorage.adapters.world.client import HeldWorld, HolderProcess
 from moorage.domain.errors import Conflict, Invalid, NotFound
 from moorage.domain.ids import PortId, ServerId, device_name
 from moorage.seams.hypervisor import Guest, GuestImage, GuestState, Nic
-from moorage.seams.world import ROOT
+from moorage.seams.world import ROOT, LinkChange
 
 pytestmark = [
     pytest.mark.skipif(os.geteuid() != 0, reason="makes namespaces, as root"),
@@ -134,6 +134,7 @@ async def test_a_guest_that_is_asked_politely_switches_itself_off(
         await hypervisor.reboot(SERVER)
 
 
+@pytest.mark.timeout(60)  # two boots, and the second takes twice as long under TCG
 async def test_a_rebooted_guest_starts_again_in_the_same_process(
     hypervisor: QemuHypervisor, world: HeldWorld, guest: Guest
 ) -> None:
@@ -144,7 +145,7 @@ async def test_a_rebooted_guest_starts_again_in_the_same_process(
     await hypervisor.reboot(SERVER, patience=8.0)
     assert b"moorage-guest: powering off" in await hypervisor.console(SERVER)
     assert await hypervisor.states() == {SERVER: GuestState.RUNNING}
-    async with asyncio.timeout(15):
+    async with asyncio.timeout(30):
         while (await hypervisor.console(SERVER)).count(INIT_IS_UP) < 2:
             await asyncio.sleep(0.02)
     assert await world.processes() == processes
@@ -196,6 +197,33 @@ async def test_an_adapter_that_starts_anew_finds_its_guests(
             assert await anext(ended) == SERVER
 
 
+@pytest.mark.skipif(shutil.which("dnsmasq") is None, reason="needs dnsmasq-base")
+async def test_a_guest_takes_what_dhcp_says_however_late_and_serves_its_page(
+    hypervisor: QemuHypervisor, world: HeldWorld, guest: Guest, tmp_path: Path
+) -> None:
+    await hypervisor.create_stopped(guest)
+    await hypervisor.resume(SERVER)
+    await said(hypervisor, SERVER, INIT_IS_UP)
+    # The host's end of the tap is the network.
+    await world.move_link(NIC.device, ROOT, ROOT, LinkChange(addresses=("10.9.0.1/24",)))
+    arguments = [
+        *("--no-daemon", "--conf-file=/dev/null", "--port=0", "--user=", "--group=", "--bind-interfaces"),
+        *(f"--interface={NIC.device}", f"--dhcp-leasefile={tmp_path / 'leases'}", "--dhcp-range=10.9.0.0,static"),
+        *(f"--dhcp-host={NIC.mac},10.9.0.5,harbour", "--dhcp-option=121,0.0.0.0/0,10.9.0.1"),
+    ]
+    await world.start("dnsmasq", ["dnsmasq", *arguments], log=tmp_path / "dnsmasq.log")
+    await said(hypervisor, SERVER, b"moorage-guest: address 10.9.0.5", within=5.0)
+    with await world.socket(socket.AF_INET, socket.SOCK_STREAM) as browser:
+        loop = asyncio.get_running_loop()
+        async with asyncio.timeout(5):
+            await loop.sock_connect(browser, ("10.9.0.5", 80))
+            await loop.sock_sendall(browser, b"GET / HTTP/1.0\r\n\r\n")
+            page = b""
+            while more := await loop.sock_recv(browser, 4096):
+                page += more
+    assert b"hello from harbour" in page
+
+
 async def test_nothing_is_left_of_a_destroyed_guest(
     hypervisor: QemuHypervisor, world: HeldWorld, guest: Guest, disk: Path, tmp_path: Path, runtime: Path
 ) -> None:
@@ -235,6 +263,7 @@ async def test_a_guest_that_can_never_start_is_invalid_in_qemus_own_words(
     missing = tmp_path / "missing"
     with pytest.raises(Invalid, match="could not open kernel file"):
         await hypervisor.create_stopped(replace(guest, image=GuestImage(kernel=missing)))
+    await hypervisor.destroy(SERVER)  # its disk is over the first image
     with pytest.raises(Invalid, match="No such file or directory"):
         await hypervisor.create_stopped(with_disk(guest, missing))
     await hypervisor.destroy(SERVER)

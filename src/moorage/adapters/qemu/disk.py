@@ -4,6 +4,7 @@ import asyncio
 from pathlib import Path
 
 from moorage.domain.errors import Invalid, Unavailable
+from moorage.kit.translating import translating
 from moorage.seams.hypervisor import GuestImage
 
 GIB = 1 << 30  # bytes
@@ -16,7 +17,8 @@ EXTERNAL_DATA = 1 << 2  # of the incompatible features (docs/interop/qcow2.txt)
 async def make_overlay(image: GuestImage, overlay: Path, *, disk_gib: int, program: str) -> None:
     """The overlay, as large as asked for or as the image, whichever is more; an existing one is kept.
 
-    Raises Invalid with qemu-img's own words for an image that it cannot open.
+    The image itself is not opened by qemu-img (-u), but later by the guest's QEMU in its sandbox: who made it may mean
+    ill. Raises Invalid for an image that is missing or refers to other files, Unavailable.
     """
     if image.disk is None or await asyncio.to_thread(overlay.exists):
         return
@@ -25,12 +27,13 @@ async def make_overlay(image: GuestImage, overlay: Path, *, disk_gib: int, progr
     size = max(disk_gib * GIB, await asyncio.to_thread(_virtual_size, image.disk, image.disk_format))
     fresh = overlay.with_suffix(".new")
     backing = ("-b", str(image.disk), "-F", image.disk_format)  # said, so never probed
-    await _run(program, "create", "-q", "-f", "qcow2", *backing, str(fresh), str(size))
-    fresh.rename(overlay)
+    with translating({OSError: Unavailable}, f"making {overlay}"):
+        await _run(program, "create", "-q", "-u", "-f", "qcow2", *backing, str(fresh), str(size))
+        fresh.rename(overlay)
 
 
 def _virtual_size(disk: Path, disk_format: str) -> int:
-    """Bytes; 0 where qemu-img will say what is wrong. Raises Invalid for an image that reaches for other files.
+    """Bytes; 0 where QEMU will say what is wrong. Raises Invalid for an image that reaches for other files.
 
     A qcow2 image that names a backing or data file would hand its owner any file of this host (CVE-2024-32498): so the
     header is read here, before any of QEMU opens it.
@@ -53,12 +56,15 @@ def _virtual_size(disk: Path, disk_format: str) -> int:
 
 
 async def _run(*argv: str) -> None:
-    process = await asyncio.create_subprocess_exec(
-        *argv,
-        stdin=asyncio.subprocess.DEVNULL,
-        stdout=asyncio.subprocess.DEVNULL,
-        stderr=asyncio.subprocess.PIPE,
-    )
+    try:
+        process = await asyncio.create_subprocess_exec(
+            *argv,
+            stdin=asyncio.subprocess.DEVNULL,
+            stdout=asyncio.subprocess.DEVNULL,
+            stderr=asyncio.subprocess.PIPE,
+        )
+    except FileNotFoundError as error:
+        raise Invalid(f"{argv[0]} is missing; apt-get install qemu-utils") from error
     try:
         async with asyncio.timeout(QEMU_IMG_TIMEOUT):
             _, words = await process.communicate()

@@ -1,11 +1,11 @@
 """Guests by QEMU, each a process of the host's world, held by -S until QMP lets it run (sub-fact held, hop running)."""
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
-from typing import Never
+from typing import Never, ParamSpec, TypeVar
 from weakref import WeakValueDictionary
 
 import structlog
@@ -19,10 +19,13 @@ from moorage.domain.ids import ServerId
 from moorage.kit.per_key import PerKey
 from moorage.kit.retry import retry
 from moorage.kit.supervise import supervise
+from moorage.kit.translating import translating
 from moorage.seams.hypervisor import Guest, GuestState
 from moorage.seams.world import World
 
 log = structlog.get_logger(__name__)
+P = ParamSpec("P")
+T = TypeVar("T")
 
 SOCKET_PATH_SIZE = 107  # bytes (unix(7))
 STATES: Mapping[str, GuestState] = {
@@ -92,7 +95,7 @@ class QemuHypervisor:
 
     async def create_stopped(self, guest: Guest) -> None:
         async with self._one_at_a_time(guest.server):
-            before = await asyncio.to_thread(self._records.find, guest.server)
+            before = await self._on_disk(self._records.find, guest.server)
             state = await self._state(guest.server)
             if state in (GuestState.RUNNING, GuestState.PAUSED):
                 raise Conflict(f"creating guest {guest.server}: it is {state} already")
@@ -143,10 +146,10 @@ class QemuHypervisor:
     async def destroy(self, server: ServerId) -> None:
         async with self._one_at_a_time(server):
             await self._stop(server, patience=1.0)
-            record = await asyncio.to_thread(self._records.find, server)
+            record = await self._on_disk(self._records.find, server)
             for nic in record.guest.nics if record else ():
                 await self._world.remove_link(nic.device)
-            await asyncio.to_thread(self._records.forget, server)
+            await self._on_disk(self._records.forget, server)
             self._ended.pop(server, None)
             self._last.pop(server, None)
 
@@ -164,7 +167,7 @@ class QemuHypervisor:
                     silent.append(server)
 
         async with asyncio.TaskGroup() as asking:
-            for record in await asyncio.to_thread(self._records.all):
+            for record in await self._on_disk(self._records.all):
                 asking.create_task(ask(record.guest.server))
         if silent:
             raise Unavailable(f"listing guests: no answer from QEMU of {', '.join(silent)}")
@@ -181,7 +184,7 @@ class QemuHypervisor:
 
     async def console(self, server: ServerId) -> bytes:
         await self._known(server)
-        return await asyncio.to_thread(self._records.written, server)
+        return await self._on_disk(self._records.written, server)
 
     # Up and down
 
@@ -192,7 +195,7 @@ class QemuHypervisor:
                 await self._world.remove_link(nic.device)
         async with self._allocating:
             record = Record(guest, before.uid if before else await self._free_uid())
-            await asyncio.to_thread(self._prepare, record)
+            await self._on_disk(self._prepare, record)
         await make_overlay(guest.image, self._records.disk(server), disk_gib=guest.disk_gib, program=self._qemu_img)
         for nic in guest.nics:
             await self._world.make_tap(nic.device, mtu=nic.mtu)
@@ -227,7 +230,7 @@ class QemuHypervisor:
                     pause = min(2 * pause, 0.05)
         except TimeoutError as error:
             raise Unavailable(f"creating guest {server}: QEMU did not answer in {self._start_timeout:g} s") from error
-        words = (await asyncio.to_thread(self._records.last_words, server)).removeprefix(f"{self._program}: ")
+        words = (await self._on_disk(self._records.last_words, server)).removeprefix(f"{self._program}: ")
         if not words or any(passing in words for passing in PASSING):
             raise Unavailable(f"creating guest {server}: QEMU ended at once: {words or 'without a word'}")
         raise Invalid(f"creating guest {server}: {words}")
@@ -261,7 +264,7 @@ class QemuHypervisor:
     async def _free_uid(self) -> int | None:
         if self._uids is None:
             return None
-        taken = {record.uid for record in await asyncio.to_thread(self._records.all)}
+        taken = {record.uid for record in await self._on_disk(self._records.all)}
         found = next((uid for uid in self._uids if uid not in taken), None)
         if found is None:
             raise Exhausted(f"all {len(self._uids)} user ids for guests are taken")
@@ -270,7 +273,7 @@ class QemuHypervisor:
     # Looking
 
     async def _known(self, server: ServerId) -> Record:
-        record = await asyncio.to_thread(self._records.find, server)
+        record = await self._on_disk(self._records.find, server)
         if record is None:
             raise NotFound(f"there is no guest {server}")
         return record
@@ -290,13 +293,15 @@ class QemuHypervisor:
 
     async def _look_after_all(self) -> None:
         while True:
-            records = await asyncio.to_thread(self._records.all)
+            records = await self._on_disk(self._records.all)
             processes = await self._world.processes()
             for record in records:
                 server = record.guest.server
-                await asyncio.to_thread(self._records.cut_console, server)
-                if pid := processes.get(process_name(server)):
+                await self._on_disk(self._records.cut_console, server)
+                pid = processes.get(process_name(server))
+                if pid is not None and not self._watchers.busy((server, pid)):
                     self._watch(server, pid)
+                    await self._mend(server)
             await asyncio.sleep(self._look_every)
 
     def _watch(self, server: ServerId, pid: int) -> None:
@@ -319,7 +324,22 @@ class QemuHypervisor:
         if self._watchers.busy((server, pid)):
             self._stopped.add((server, pid))
 
+    async def _mend(self, server: ServerId) -> None:
+        """End what another adapter may have left of a reboot: an OS that is off while its QEMU goes on."""
+        try:
+            async with self._one_at_a_time(server):
+                if await self._monitor(server).status() == "shutdown":
+                    await self._world.stop(process_name(server))
+                else:
+                    await self._monitor(server).execute("set-action", {"shutdown": "poweroff"})
+        except Unavailable as error:
+            log.warning("guest %s was found, but its QEMU does not answer: %s", server, error)
+
     # Its things
+
+    async def _on_disk(self, call: Callable[P, T], *args: P.args, **named: P.kwargs) -> T:
+        with translating({OSError: Unavailable}, "files of guests"):
+            return await asyncio.to_thread(call, *args, **named)
 
     def _one_at_a_time(self, server: ServerId) -> asyncio.Lock:
         return self._locks.setdefault(server, asyncio.Lock())
