@@ -430,6 +430,21 @@ async def test_role_assignments_can_be_listed_with_names() -> None:
     assert found["links"]["assignment"].endswith(f"/roles/{found['role']['id']}")
 
 
+async def test_services_and_endpoints_are_those_of_the_catalog() -> None:
+    cloud = await front()
+    admin = await cloud.token("admin")
+    [compute] = (await cloud.ask("GET", "/services?type=compute", token=admin)).json["services"]
+    path = f"/endpoints?service_id={compute['id']}&interface=public"
+    [endpoint] = (await cloud.ask("GET", path, token=admin)).json["endpoints"]
+    assert endpoint["url"] == "http://cloud.example:8780/compute/v2.1"
+    assert (await cloud.ask("GET", f"/endpoints/{endpoint['id']}", token=admin)).json["endpoint"] == endpoint
+    [region] = (await cloud.ask("GET", "/regions", token=admin)).json["regions"]
+    assert region["id"] == endpoint["region_id"]
+    assert (await cloud.ask("GET", "/groups", token=admin)).json["groups"] == []
+    assert (await cloud.ask("GET", "/groups/staff", token=admin)).status == 404
+    assert (await cloud.ask("GET", "/services", token=await cloud.token("demo"))).status == 403
+
+
 async def test_every_answer_has_a_request_id() -> None:
     cloud = await front()
     for answer in (await cloud.log_in("demo"), await cloud.log_in("demo", "wrong"), await cloud.ask("GET", "/users")):

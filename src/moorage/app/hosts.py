@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import Never
+from typing import Literal, Never
 
 from moorage.adapters.memory.dhcp import MemoryDhcp
 from moorage.adapters.memory.hypervisor import MemoryHypervisor
@@ -148,7 +148,7 @@ async def on_open_vswitch(name: HostName, settings: CloudSettings, world: World,
     for directory in (state, rundir, state / "images", state / "dhcp", state / "guests", rundir / "qmp"):
         directory.mkdir(parents=True, exist_ok=True)
     await _start_switch(world, rundir)
-    device = "tap" if settings.host_kind is HostKind.QEMU else "internal"
+    device: Literal["internal", "tap"] = "tap" if settings.host_kind is HostKind.QEMU else "internal"
 
     def wiring() -> tuple[Wiring, Sequence[Runner]]:
         switch = OvsSwitch(rundir, device=device)

@@ -1,7 +1,7 @@
 """One HTTP request and its answer: by aiohttp, or straight into an ASGI application."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, MutableMapping
+from collections.abc import AsyncIterator, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -10,17 +10,10 @@ from urllib.parse import urlsplit
 import aiohttp
 
 from moorage.domain.errors import Unavailable
+from moorage.kit.mount import Asgi
 from moorage.kit.translating import translating
 
 TIMEOUT = 10.0  # seconds, for a whole request
-Asgi = Callable[
-    [
-        MutableMapping[str, Any],
-        Callable[[], Awaitable[MutableMapping[str, Any]]],
-        Callable[[MutableMapping[str, Any]], Awaitable[None]],
-    ],
-    Awaitable[None],
-]
 
 
 @dataclass(frozen=True)
@@ -65,14 +58,14 @@ class InProcess:
             "server": (parts.hostname or "", parts.port or 80),
             "state": {},
         }
-        messages: list[MutableMapping[str, Any]] = [{"type": "http.request", "body": body, "more_body": False}]
+        messages: list[dict[str, Any]] = [{"type": "http.request", "body": body, "more_body": False}]
 
-        async def receive() -> MutableMapping[str, Any]:
+        async def receive() -> dict[str, Any]:
             return messages.pop() if messages else {"type": "http.disconnect"}
 
         status, answered, parts_of_body = 0, {}, []
 
-        async def send(message: MutableMapping[str, Any]) -> None:
+        async def send(message: dict[str, Any]) -> None:
             nonlocal status, answered
             if message["type"] == "http.response.start":
                 status = message["status"]

@@ -1,0 +1,283 @@
+"""A whole cloud in one process: control plane, hosts, and the listener."""
+
+import asyncio
+import contextlib
+import json
+import os
+import secrets
+import shutil
+import socket
+import tempfile
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import stamina
+import uvicorn
+
+from moorage.adapters.argon2.passwords import ArgonPasswords
+from moorage.adapters.database.engine import Database, open_sqlite
+from moorage.adapters.files.images import FileImages
+from moorage.adapters.files.private_key import load_or_make_private_key
+from moorage.adapters.memory.bus import MemoryBus
+from moorage.adapters.system.clock import SystemClock
+from moorage.app.cloud import Credentials
+from moorage.app.config import CloudSettings, HostKind
+from moorage.app.control_plane import ControlPlane, Parts, make_control_plane, new_password
+from moorage.app.evidence import Evidence
+from moorage.app.first_start import first_start
+from moorage.app.floor import FloorTable, MeasuredFloor, make_floor
+from moorage.app.hosts import Equipment, Host, Outside, make_host, on_open_vswitch, simulated
+from moorage.compute.boot import PluggingRules
+from moorage.domain.agent import is_alive
+from moorage.domain.errors import Conflict, Unavailable
+from moorage.domain.ids import HostName
+from moorage.kit.mount import Asgi
+from moorage.kit.retry import retry
+from moorage.kit.supervise import supervise
+
+Say = Callable[[str], None]
+
+LONGEST_RUNTIME = 48  # characters: sockets below it may have 107
+READY_WITHIN = 30.0  # seconds until every host has been heard
+USERS = ("admin", "demo", "nova", "neutron")
+
+
+class AllInOne:
+    """Fulfils moorage.app.cloud.Cloud."""
+
+    def __init__(
+        self,
+        settings: CloudSettings,
+        url: str,
+        passwords: dict[str, str],
+        plane: ControlPlane,
+        hosts: Sequence[Host],
+        floor: MeasuredFloor,
+    ) -> None:
+        self.settings = settings
+        self.url = url
+        self.credentials = {
+            "moorage": Credentials("demo", passwords["demo"], "demo"),
+            "moorage-admin": Credentials("admin", passwords["admin"], "admin"),
+        }
+        self.plane = plane
+        self.hosts = hosts
+        self._floor = floor
+        evidence = Evidence(hosts, plane.compute.store)
+        self.guest_exists = evidence.guest_exists
+        self.switch_has_port = evidence.switch_has_port
+        self.guest_address = evidence.guest_address
+        self._evidence = evidence
+
+    def host_names(self) -> list[str]:
+        return [str(host.equipment.name) for host in self.hosts]
+
+    async def stop_agent(self, host: str) -> None:
+        await self._host(host).agent.stop()
+
+    async def start_agent(self, host: str) -> None:
+        self._host(host).agent.start()
+
+    async def ping(self, server: str, address: str, *, patience: float = 5.0) -> bool | None:
+        return await self._evidence.ping(server, address, patience=patience)
+
+    async def fetch(self, server: str, address: str, *, port: int = 80, patience: float = 5.0) -> str | None:
+        return await self._evidence.fetch(server, address, port=port, patience=patience)
+
+    async def floor(self, rounds: int) -> list[float]:
+        return [await self.add_floor_round() for _ in range(rounds)]
+
+    async def add_floor_round(self) -> float:
+        return await self._floor.round()
+
+    def _host(self, name: str) -> Host:
+        return next(host for host in self.hosts if host.equipment.name == name)
+
+
+@asynccontextmanager
+async def run_cloud(settings: CloudSettings, progress: Say = lambda _: None) -> AsyncIterator[AllInOne]:
+    """The cloud, ready: its APIs answer and every host has been heard. It ends with the context, guests and all.
+
+    Raises Conflict when the port is in use, Unavailable and Invalid with what to do about it.
+    """
+    stamina.instrumentation.set_on_retry_hooks([])  # it would log arguments
+    settings.state_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+    async with AsyncExitStack() as stack:
+        listener = stack.enter_context(_listening(settings.address, settings.port))
+        url = f"http://{settings.address}:{listener.getsockname()[1]}"
+        passwords = _passwords(settings.state_dir / "passwords.json")
+        parts = Parts(
+            bus=MemoryBus(),
+            clock=SystemClock(),
+            passwords=ArgonPasswords(),
+            image_files=FileImages(_made(settings.state_dir / "images")),
+            private_key=load_or_make_private_key(settings.state_dir / "token.key"),
+            user_passwords=passwords,
+            directory=_made(settings.state_dir / "database"),
+            is_durable=settings.is_durable,
+        )
+        plane = make_control_plane(parts)
+        stack.callback(plane.close)
+        await plane.bootstrap()
+        equipment, runners = await _equipment(settings, stack, progress)
+        hosts = [make_host(one, _outside(settings, plane)) for one in equipment]
+        floor, floor_runners = make_floor(equipment[0], settings, _floor_table(settings, stack), runners)
+        eternal = [("control plane", plane.run), *((f"host {host.equipment.name}", host.run) for host in hosts)]
+        await stack.enter_async_context(_running([*eternal, *floor_runners]))
+        await _all_heard(plane, hosts)
+        await first_start(plane, settings, progress)
+        await stack.enter_async_context(_served(plane.app, listener))
+        yield AllInOne(settings, url, passwords, plane, hosts, floor)
+
+
+def _outside(settings: CloudSettings, plane: ControlPlane) -> Outside:
+    return Outside(
+        bus=plane.parts.bus,
+        network=plane.compute.network,
+        images=plane.compute.images,
+        clock=plane.parts.clock,
+        timeline=plane.telling,
+        rules=PluggingRules(settings.vif_plugging_timeout, settings.vif_plugging_is_fatal),
+    )
+
+
+async def _equipment(
+    settings: CloudSettings, stack: AsyncExitStack, progress: Say
+) -> tuple[list[Equipment], Path | None]:
+    names = [HostName(f"host-{number}") for number in range(1, settings.hosts + 1)]
+    if settings.host_kind is HostKind.SIMULATED:
+        return [simulated(name, settings) for name in names], None
+    from moorage.adapters.world.client import HolderProcess
+
+    progress(f"starting Open vSwitch in a world of its own ({settings.host_kind} host) …")
+    runtime = stack.enter_context(_runtime(settings.state_dir))
+    holder = await stack.enter_async_context(HolderProcess())
+    return [await on_open_vswitch(name, settings, holder.world(name), runtime) for name in names], runtime
+
+
+@contextlib.contextmanager
+def _runtime(state: Path) -> Iterator[Path]:
+    """Where sockets are: below the state directory, or, when that is too long a path, in a directory of their own."""
+    if len(str(state / "run")) <= LONGEST_RUNTIME:
+        runtime = state / "run"
+        shutil.rmtree(runtime, ignore_errors=True)  # of a cloud that was killed
+        runtime.mkdir(mode=0o700)
+    else:
+        runtime = Path(tempfile.mkdtemp(prefix="moorage-"))
+    try:
+        yield runtime
+    finally:
+        shutil.rmtree(runtime, ignore_errors=True)
+
+
+@contextlib.contextmanager
+def _listening(address: str, port: int) -> Iterator[socket.socket]:
+    listener = socket.socket(socket.AF_INET6 if ":" in address else socket.AF_INET)
+    try:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            listener.bind((address, port))
+        except OSError as error:
+            reason = os.strerror(error.errno or 0)
+            raise Conflict(
+                f"cannot listen on {address}:{port}: {reason}. Stop what uses it, or choose another: --listen ADDR:PORT"
+            ) from error
+        yield listener
+    finally:
+        listener.close()
+
+
+class _Quiet(uvicorn.Server):
+    """Leaves signals to whoever runs the cloud, and says when it has started."""
+
+    def __init__(self, config: uvicorn.Config) -> None:
+        super().__init__(config)
+        self.is_started = asyncio.Event()
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        self.is_started.set()
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+
+@asynccontextmanager
+async def _served(app: Asgi, listener: socket.socket) -> AsyncIterator[None]:
+    config = uvicorn.Config(
+        app,
+        log_config=None,
+        access_log=False,
+        lifespan="off",
+        timeout_graceful_shutdown=1,
+        limit_concurrency=1000,
+        backlog=2048,
+    )
+    server = _Quiet(config)
+    async with asyncio.TaskGroup() as group:
+        group.create_task(server.serve(sockets=[listener]))
+        try:
+            await server.is_started.wait()
+            yield
+        finally:
+            server.should_exit = True
+
+
+@asynccontextmanager
+async def _running(tasks: Sequence[tuple[str, Any]]) -> AsyncIterator[None]:
+    """The eternal tasks, for the length of the context; a failure of theirs ends it."""
+    async with asyncio.TaskGroup() as group:
+        owner = group.create_task(supervise(tasks))
+        try:
+            yield
+        finally:
+            owner.cancel()
+
+
+async def _all_heard(plane: ControlPlane, hosts: Sequence[Host]) -> None:
+    """Wait until compute and agent of every host have sent a heartbeat, and its switch has its bridge."""
+    names = {host.equipment.name for host in hosts}
+    heard: set[HostName] = set()
+    try:
+        async with asyncio.timeout(READY_WITHIN):
+            while not names <= heard:
+                await asyncio.sleep(0.002)  # both are rows in tables; nothing tells of a new one
+                now = plane.parts.clock.now()
+                computes = {host.state.name for host in await plane.compute.store.hosts() if host.state.is_alive(now)}
+                agents = {agent.host for agent in await plane.network.store.agents() if is_alive(agent, now)}
+                heard = computes & agents
+            for host in hosts:
+                await _bridge_is_there(host)
+    except TimeoutError:
+        silent = ", ".join(sorted(names - heard)) or "its switch"
+        raise Unavailable(f"no word from {silent} within {READY_WITHIN:g} s: see the log") from None
+
+
+async def _bridge_is_there(host: Host) -> None:
+    await retry(host.equipment.plugging.plugged, on=Unavailable, timeout=READY_WITHIN, first=0.01, longest=0.1)
+
+
+def _floor_table(settings: CloudSettings, stack: AsyncExitStack) -> Database:
+    database = open_sqlite(settings.state_dir / "database" / "floor.sqlite", FloorTable, is_durable=settings.is_durable)
+    stack.callback(database.close)
+    return database
+
+
+def _made(directory: Path) -> Path:
+    directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+    return directory
+
+
+def _passwords(path: Path) -> dict[str, str]:
+    """The passwords of the users that a cloud begins with, made at its first start; mode 0600."""
+    if not path.exists():
+        fresh = path.with_suffix(f".{secrets.token_hex(4)}")
+        descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        with os.fdopen(descriptor, "w") as file:
+            json.dump({user: new_password() for user in USERS}, file)
+        fresh.rename(path)
+    read = json.loads(path.read_text())
+    return {user: read[user] for user in USERS}

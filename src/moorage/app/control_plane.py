@@ -1,0 +1,219 @@
+"""The control plane's services on their stores, spoken to through one ASGI application and one bus."""
+
+import secrets
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any, Never
+from uuid import uuid4
+
+import falcon.asgi
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
+
+from moorage.adapters.buffered.timeline import BufferedTimeline
+from moorage.adapters.database.compute import ComputeDatabase
+from moorage.adapters.database.compute import Tables as ComputeTables
+from moorage.adapters.database.engine import Database, open_sqlite
+from moorage.adapters.database.identity import DatabaseIdentityStore, IdentityTables
+from moorage.adapters.database.images import DatabaseImageStore, ImageTables
+from moorage.adapters.database.network import SqlNetworkStore
+from moorage.adapters.database.network_tables import Tables as NetworkTables
+from moorage.adapters.database.timeline import DatabaseFactStore, TimelineTables
+from moorage.adapters.http.external_events_client import HttpExternalEvents
+from moorage.adapters.http.image_client import HttpImageApi
+from moorage.adapters.http.network_client import HttpNetworkApi
+from moorage.adapters.http.session import PasswordTokens, Session, error_of
+from moorage.adapters.http.transport import InProcess
+from moorage.compute_api.bootstrap import bootstrap as bootstrap_flavors
+from moorage.compute_api.http.app import make_app as compute_app
+from moorage.compute_api.service import ComputeApiService
+from moorage.domain.errors import Invalid
+from moorage.domain.ids import ServerId
+from moorage.identity.bootstrap import bootstrap as bootstrap_identity
+from moorage.identity.http.door import make_app as identity_app
+from moorage.identity.revocations import Revocations
+from moorage.identity.service import IdentityService
+from moorage.identity.tokens import Signer
+from moorage.identity.verifier import Verifier
+from moorage.image.http import make_app as image_app
+from moorage.image.service import ImageService
+from moorage.kit.mount import Asgi, Mount
+from moorage.kit.supervise import supervise
+from moorage.network.http.app import make_app as network_app
+from moorage.network.service import NetworkService
+from moorage.seams.bus import Bus
+from moorage.seams.clock import Clock
+from moorage.seams.external_events import ExternalEvents
+from moorage.seams.image_files import ImageFiles
+from moorage.seams.passwords import Passwords
+from moorage.seams.timeline import Timeline
+from moorage.timeline.http import make_timeline_app
+from moorage.timeline.service import TimelineService
+
+INSIDE = "http://moorage"  # the base URL of calls that never leave the process
+
+
+@dataclass(frozen=True)
+class Parts:
+    """What a control plane is built on. `directory` None: everything in memory."""
+
+    bus: Bus
+    clock: Clock
+    passwords: Passwords
+    image_files: ImageFiles
+    private_key: bytes  # PEM, Ed25519
+    user_passwords: Mapping[str, str]  # of admin, demo, nova, neutron
+    directory: Path | None = None
+    is_durable: bool = False
+    around_events: Callable[[ExternalEvents], ExternalEvents] = lambda events: events  # for stories: faults on the way
+    around_timeline: Callable[[Timeline], Timeline] = lambda timeline: timeline  # for stories: who listens in
+
+
+@dataclass(frozen=True)
+class ControlPlane:
+    """Give `run` to a supervisor after `bootstrap`. `app` answers /identity, /image, /compute, /network, /timeline."""
+
+    parts: Parts
+    app: Asgi
+    identity: IdentityService
+    image: ImageService
+    compute: ComputeApiService
+    network: NetworkService
+    timeline: TimelineService
+    telling: BufferedTimeline
+    databases: tuple[Database, ...]
+
+    async def bootstrap(self) -> None:
+        """Users, roles, projects, flavors: what is missing of them. Repeatable."""
+        await bootstrap_identity(self.identity, self.parts.user_passwords)
+        await bootstrap_flavors(self.compute.store)
+        await self.image.recover()
+
+    async def run(self) -> Never:
+        await supervise(
+            [
+                ("revocations", self.identity.revocations.follow),
+                ("compute API", self.compute.run),
+                ("network", self.network.run),
+                ("timeline", self.timeline.run),
+                ("telling", self.telling.run),
+            ]
+        )
+
+    def session(self, path: str, user: str = "nova", project: str = "service") -> Session:
+        """A service user's way to one of the services, without a socket."""
+        return _session(self.app, self.parts, path, user, project)
+
+    def close(self) -> None:
+        for database in self.databases:
+            database.close()
+
+
+def make_control_plane(parts: Parts) -> ControlPlane:
+    """Everything but the hosts. The services meet only through `app`, as they would over HTTP."""
+    app = Mount(_root())
+    databases: list[Database] = []
+
+    def database(name: str, tables: Any) -> Database:
+        path = None if parts.directory is None else parts.directory / f"{name}.sqlite"
+        databases.append(open_sqlite(path, tables, is_durable=parts.is_durable))
+        return databases[-1]
+
+    telling = BufferedTimeline(parts.bus)
+    told = parts.around_timeline(telling)
+    identity = _identity(parts, DatabaseIdentityStore(database("identity", IdentityTables)))
+    image = ImageService(DatabaseImageStore(database("image", ImageTables)), parts.image_files, parts.clock)
+    compute = ComputeApiService(
+        store=ComputeDatabase(database("compute", ComputeTables)),
+        bus=parts.bus,
+        clock=parts.clock,
+        timeline=told,
+        network=HttpNetworkApi(_session(app, parts, "network", "nova")),
+        images=HttpImageApi(_session(app, parts, "image", "nova")),
+        new_id=lambda: str(uuid4()),
+        new_key=_new_key,
+    )
+    events = HttpExternalEvents(_session(app, parts, "compute/v2.1", "neutron"))
+    network = NetworkService(
+        store=SqlNetworkStore(database("network", NetworkTables), parts.clock),
+        bus=parts.bus,
+        clock=parts.clock,
+        timeline=told,
+        external_events=parts.around_events(events),
+        new_id=lambda: str(uuid4()),
+        new_mac=_new_mac,
+    )
+    timeline = TimelineService(DatabaseFactStore(database("timeline", TimelineTables)), parts.bus)
+    app.add("identity", identity_app(identity))
+    app.add("image", image_app(image, identity.verifier))
+    app.add("compute", compute_app(compute, identity.verifier))
+    app.add("network", network_app(network, identity.verifier))
+    app.add("timeline", make_timeline_app(timeline, identity.verifier, partial(_require_visible, app)))
+    return ControlPlane(parts, app, identity, image, compute, network, timeline, telling, tuple(databases))
+
+
+def _identity(parts: Parts, store: DatabaseIdentityStore) -> IdentityService:
+    signer = Signer(parts.private_key)
+    revocations = Revocations(store.revocations, parts.clock)
+    return IdentityService(
+        store=store,
+        passwords=parts.passwords,
+        signer=signer,
+        revocations=revocations,
+        verifier=Verifier(signer, revocations, parts.clock),
+        clock=parts.clock,
+    )
+
+
+def _session(app: Asgi, parts: Parts, path: str, user: str, project: str = "service") -> Session:
+    transport = InProcess(app)
+    tokens = PasswordTokens(transport, f"{INSIDE}/identity", user, parts.user_passwords[user], project, parts.clock)
+    return Session(transport, f"{INSIDE}/{path}", tokens)
+
+
+async def _require_visible(app: Asgi, server: ServerId, token: str) -> None:
+    """Raises NotFound unless the bearer of `token` may see the server: compute is asked, as anybody would."""
+    reply = await InProcess(app).request("GET", f"{INSIDE}/compute/v2.1/servers/{server}", {"X-Auth-Token": token})
+    if reply.status != 200:
+        raise error_of(reply, "showing the server")
+
+
+def _new_mac() -> str:
+    return "fa:16:3e:" + ":".join(f"{byte:02x}" for byte in secrets.token_bytes(3))
+
+
+def _new_key(kind: str) -> tuple[str, str]:
+    """A private key and its public half, both in OpenSSH's form. Raises Invalid for any type but ssh."""
+    if kind != "ssh":
+        raise Invalid(f"A keypair of type {kind} cannot be made here: make it yourself and give its public half.")
+    key = Ed25519PrivateKey.generate()
+    private = key.private_bytes(Encoding.PEM, PrivateFormat.OpenSSH, NoEncryption()).decode()
+    public = key.public_key().public_bytes(Encoding.OpenSSH, PublicFormat.OpenSSH).decode()
+    return private, f"{public} Generated-by-Moorage"
+
+
+class _Root:
+    """GET /: what is where."""
+
+    async def on_get(self, request: falcon.asgi.Request, response: falcon.asgi.Response) -> None:
+        base = f"{request.scheme}://{request.netloc}"
+        response.media = {
+            "moorage": {
+                "identity": f"{base}/identity/v3",
+                "compute": f"{base}/compute/v2.1",
+                "network": f"{base}/network",
+                "image": f"{base}/image",
+            }
+        }
+
+
+def _root() -> Asgi:
+    app: Any = falcon.asgi.App()
+    app.add_route("/", _Root())
+    return app  # type: ignore[no-any-return]
+
+
+def new_password() -> str:
+    return secrets.token_urlsafe(18)

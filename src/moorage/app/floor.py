@@ -1,0 +1,95 @@
+"""The bare handshake to hold boots against: the same device, bridge, clients and SQLite settings, no services."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from pathlib import Path
+from time import perf_counter
+from uuid import uuid4
+
+from sqlalchemy import Integer, insert
+from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column
+
+from moorage.adapters.database.engine import Database
+from moorage.adapters.memory.switch import MemorySwitch
+from moorage.app.config import CloudSettings, HostKind
+from moorage.app.hosts import Equipment, Runner
+from moorage.domain.ids import Generation, NetworkId, PortId, ServerId
+from moorage.seams.switch import Flow, Match, Normal, Vif, WirePlan
+
+Round = Callable[[Callable[[], Awaitable[None]]], Awaitable[float]]
+
+
+class FloorTable(DeclarativeBase):
+    """Where each round commits a row."""
+
+
+class FloorRow(FloorTable):
+    __tablename__ = "rounds"
+
+    id: Mapped[int] = mapped_column(Integer, primary_key=True)
+
+
+class MeasuredFloor:
+    """One round after the other, ms each."""
+
+    def __init__(self, database: Database, one_round: Round) -> None:
+        self._database = database
+        self._one_round = one_round
+
+    async def round(self) -> float:
+        return await self._one_round(self._commit)
+
+    async def _commit(self) -> None:
+        def work(session: Session) -> None:
+            session.execute(insert(FloorRow))
+
+        await self._database.run("the floor's commit", work)
+
+
+def make_floor(
+    equipment: Equipment, settings: CloudSettings, database: Database, runtime: Path | None
+) -> tuple[MeasuredFloor, Sequence[Runner]]:
+    """The floor of a host, and what must run for it."""
+    switch = equipment.plugging
+    if isinstance(switch, MemorySwitch):
+        memory = switch
+
+        async def in_memory(commit: Callable[[], Awaitable[None]]) -> float:
+            return await _round_in_memory(memory, commit)
+
+        return MeasuredFloor(database, in_memory), ()
+    from moorage.adapters.ovsdb.floor import Floor
+
+    assert runtime is not None
+    assert equipment.world is not None
+    world = equipment.world
+    is_tap = settings.host_kind is HostKind.QEMU
+    floor = Floor(runtime / equipment.name, device="tap" if is_tap else "internal")
+
+    async def on_open_vswitch(commit: Callable[[], Awaitable[None]]) -> float:
+        device = "fl" + uuid4().hex[:10]
+        if is_tap:
+            await world.make_tap(device)
+        try:
+            return await floor.round(device, commit)
+        finally:
+            if is_tap:
+                await world.remove_link(device)
+
+    return MeasuredFloor(database, on_open_vswitch), [("floor", floor.run)]
+
+
+async def _round_in_memory(switch: MemorySwitch, commit: Callable[[], Awaitable[None]]) -> float:
+    port = PortId(str(uuid4()))
+    vif = Vif(port, ServerId(str(uuid4())), "fa:16:3e:ff:ff:fe", "tap" + port[:11], Generation(uuid4().hex))
+    began = perf_counter()
+    await switch.plug(vif)
+    while (ofport := (await switch.look())[port].ofport) is None:
+        await asyncio.sleep(0.0001)
+    flows = tuple(Flow(0, 10 + number, Match(in_port=ofport), (Normal(),)) for number in range(10))
+    await switch.wire([WirePlan(port, ofport, 4000, NetworkId("floor"), vif.generation, flows)])
+    await commit()
+    took = (perf_counter() - began) * 1000
+    await switch.unplug(port)
+    await switch.unwire([port])
+    return took

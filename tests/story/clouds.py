@@ -1,0 +1,261 @@
+"""Whole clouds for stories: the real control plane and hosts in memory, on virtual time, spoken to through the APIs."""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from functools import cache
+from typing import Any, TypeVar
+
+from tests.story.faults import Faults, faulty
+
+from moorage.adapters.files.private_key import make_private_key
+from moorage.adapters.http.session import Session
+from moorage.adapters.memory.bus import MemoryBus
+from moorage.adapters.memory.clock import LoopClock
+from moorage.adapters.memory.dhcp import MemoryDhcp
+from moorage.adapters.memory.hypervisor import MemoryHypervisor
+from moorage.adapters.memory.image_files import MemoryImages
+from moorage.adapters.memory.passwords import MemoryPasswords
+from moorage.adapters.memory.switch import MemorySwitch
+from moorage.app.control_plane import ControlPlane, Parts, make_control_plane
+from moorage.app.hosts import Equipment, Host, Outside, make_host
+from moorage.compute.boot import PluggingRules
+from moorage.compute.manager import Capacity
+from moorage.domain.agent import is_alive
+from moorage.domain.hops import HOPS, Fact, Hop
+from moorage.domain.identity import Project
+from moorage.domain.ids import HostName, PortId, ProjectId, ServerId
+from moorage.image.bootstrap import register_placeholder
+from moorage.kit.supervise import supervise
+from moorage.seams.external_events import ExternalEvents
+from moorage.seams.timeline import Timeline
+
+T = TypeVar("T")
+USERS = {name: f"{name}-secret" for name in ("admin", "demo", "nova", "neutron")}
+_key = cache(make_private_key)
+
+
+@dataclass
+class Simulated:
+    """One host's world: it outlives the services of the host."""
+
+    name: HostName
+    switch: MemorySwitch
+    dhcp: MemoryDhcp
+    hypervisor: MemoryHypervisor
+
+
+@dataclass
+class Story:
+    """A running cloud. `compute` and `network` speak as the user demo."""
+
+    plane: ControlPlane
+    hosts: list[Host]
+    worlds: list[Simulated]
+    compute: Session
+    network: Session
+    network_id: str
+    image_id: str
+    facts: list[Fact] = field(default_factory=list)
+
+    @property
+    def host(self) -> Host:
+        return self.hosts[0]
+
+    @property
+    def world(self) -> Simulated:
+        return self.worlds[0]
+
+    async def create(self, name: str = "web", **changes: Any) -> ServerId:
+        """Ask for a server; returns at once."""
+        wanted = {
+            "name": name,
+            "imageRef": self.image_id,
+            "flavorRef": "1",
+            "networks": [{"uuid": self.network_id}],
+            **changes,
+        }
+        answer = await self.compute.json("POST", "/servers", {"server": wanted})
+        return ServerId(answer["server"]["id"])
+
+    async def show(self, server: ServerId) -> dict[str, Any] | None:
+        """The server, None once it is gone."""
+        reply = await self.compute.call("GET", f"/servers/{server}")
+        if reply.status == 404:
+            return None
+        return (await self.compute.json("GET", f"/servers/{server}"))["server"]  # type: ignore[no-any-return]
+
+    async def status(self, server: ServerId) -> str | None:
+        """The server's status once no task is under way; "…" while one is; None once it is gone."""
+        shown = await self.show(server)
+        if shown is None:
+            return None
+        return "…" if shown["OS-EXT-STS:task_state"] else str(shown["status"])
+
+    async def settled(self, server: ServerId, *, within: float) -> str | None:
+        """The status once nothing is under way. Fails when that takes longer than `within` virtual seconds."""
+
+        async def is_settled() -> str | None:
+            status = await self.status(server)
+            return None if status in ("…", "BUILD") else status or "gone"
+
+        return await until(is_settled, within=within)
+
+    async def act(self, server: ServerId, action: dict[str, Any]) -> None:
+        reply = await self.compute.call("POST", f"/servers/{server}/action", action)
+        assert reply.status == 202, reply
+
+    async def delete(self, server: ServerId) -> None:
+        reply = await self.compute.call("DELETE", f"/servers/{server}")
+        assert reply.status in (204, 404), reply
+
+    async def ports(self, server: ServerId | str) -> list[dict[str, Any]]:
+        session = self.plane.session("network")
+        return (await session.json("GET", f"/v2.0/ports?device_id={server}"))["ports"]  # type: ignore[no-any-return]
+
+    async def port(self, server: ServerId) -> dict[str, Any]:
+        [port] = await self.ports(server)
+        return port
+
+    def hops(self, server: ServerId) -> dict[Hop, float]:
+        """When each hop was told first for the server, in virtual seconds."""
+        told: dict[Hop, float] = {}
+        for fact in self.facts:
+            if fact.server == server and isinstance(fact.what, Hop):
+                told.setdefault(fact.what, fact.monotonic)
+        return {hop: told[hop] for hop in HOPS if hop in told}
+
+    async def no_trace(self, server: ServerId) -> str:
+        """What is left of a server anywhere; "" when nothing is."""
+        left = [f"port {port['id']} {port['status']}" for port in await self.ports(server)]
+        for world in self.worlds:
+            if server in await world.hypervisor.states():
+                left.append(f"guest on {world.name}")
+            vifs = (await world.switch.plugged()).values()
+            left += [f"VIF {vif.port} on {world.name}" for vif in vifs if vif.server == server]
+        return ", ".join(left)
+
+
+async def until(look: Callable[[], Awaitable[T | None]], *, within: float, every: float = 0.005) -> T:
+    """What `look` finds, as soon as it finds something. Fails after `within` virtual seconds."""
+    loop = asyncio.get_running_loop()
+    began = loop.time()
+    try:
+        async with asyncio.timeout(within):
+            while True:
+                found = await look()
+                if found:
+                    return found
+                await asyncio.sleep(max(every, (loop.time() - began) / 50))
+    except TimeoutError:
+        raise AssertionError(f"not within {within:g} s") from None
+
+
+class _Telling:
+    """A timeline that keeps what it is told for the story, and passes it on."""
+
+    def __init__(self, facts: list[Fact], real: Timeline) -> None:
+        self._facts = facts
+        self._real = real
+
+    def tell(self, fact: Fact) -> None:
+        self._facts.append(fact)
+        self._real.tell(fact)
+
+
+@asynccontextmanager
+async def story(
+    *,
+    timeout: float = 30.0,
+    is_fatal: bool = True,
+    hosts: int = 1,
+    faults: Faults | None = None,
+    around_events: Callable[[ExternalEvents], ExternalEvents] = lambda events: events,
+) -> AsyncIterator[Story]:
+    """A cloud with a network, an image and `hosts` simulated hosts, all heard. `faults` strike what its hosts call."""
+    clock = LoopClock()
+    bus = MemoryBus()
+    facts: list[Fact] = []
+    plane = make_control_plane(
+        Parts(
+            bus=bus,
+            clock=clock,
+            passwords=MemoryPasswords(),
+            image_files=MemoryImages(),
+            private_key=_key(),
+            user_passwords=USERS,
+            around_events=around_events,
+            around_timeline=lambda timeline: _Telling(facts, timeline),
+        )
+    )
+    strike = faults or Faults()
+    outside = Outside(
+        bus=bus,
+        network=faulty(plane.compute.network, strike),
+        images=plane.compute.images,
+        clock=clock,
+        timeline=_Telling(facts, plane.telling),
+        rules=PluggingRules(timeout, is_fatal),
+    )
+    worlds = [_world(number) for number in range(1, hosts + 1)]
+    made = [make_host(_equipment(world, strike), outside) for world in worlds]
+    try:
+        await plane.bootstrap()
+        [project] = await plane.identity.store.find(Project, {"name": "admin"})
+        image = await register_placeholder(plane.image, ProjectId(project.id))
+        async with asyncio.TaskGroup() as group:
+            eternal = [("plane", plane.run), *((f"host {host.equipment.name}", host.run) for host in made)]
+            owner = group.create_task(supervise(eternal))
+            try:
+                network = plane.session("network", "demo", "demo")
+                await _all_heard(plane, made)
+                network_id = await _make_network(network)
+                compute = plane.session("compute/v2.1", "demo", "demo")
+                strike.calls.clear()
+                yield Story(plane, made, worlds, compute, network, network_id, image.id, facts)
+            finally:
+                owner.cancel()
+    finally:
+        plane.close()
+
+
+def _world(number: int) -> Simulated:
+    switch = MemorySwitch()
+    dhcp = MemoryDhcp(switch)
+    return Simulated(HostName(f"host-{number}"), switch, dhcp, MemoryHypervisor(switch, dhcp))
+
+
+def _equipment(world: Simulated, faults: Faults) -> Equipment:
+    switch = faulty(world.switch, faults, spare={"look", "wire", "unwire", "add_service_port", "remove_service_port"})
+    return Equipment(
+        name=world.name,
+        plugging=switch,
+        wiring=lambda: (world.switch, ()),
+        hypervisor=faulty(world.hypervisor, faults, spare={"console"}),
+        dhcp=lambda: world.dhcp,
+        capacity=Capacity(vcpus=64, memory_mib=1 << 20, disk_gib=1 << 16, hypervisor_type="simulated"),
+    )
+
+
+async def _all_heard(plane: ControlPlane, hosts: list[Host]) -> None:
+    names = {host.equipment.name for host in hosts}
+
+    async def are_heard() -> bool:
+        now = plane.parts.clock.now()
+        computes = {host.state.name for host in await plane.compute.store.hosts() if host.state.is_alive(now)}
+        agents = {agent.host for agent in await plane.network.store.agents() if is_alive(agent, now)}
+        return names <= computes & agents
+
+    await until(are_heard, within=10)
+
+
+async def _make_network(network: Session) -> str:
+    made = (await network.json("POST", "/v2.0/networks", {"network": {"name": "private"}}))["network"]
+    subnet = {"network_id": made["id"], "ip_version": 4, "cidr": "10.0.0.0/24"}
+    await network.json("POST", "/v2.0/subnets", {"subnet": subnet})
+    return str(made["id"])
+
+
+def a_port(port: dict[str, Any]) -> PortId:
+    return PortId(port["id"])

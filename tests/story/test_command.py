@@ -1,0 +1,188 @@
+"""The command on simulated hosts, as people run it: what it shows, what it answers with, and what it leaves."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from moorage.domain.hops import HOPS
+
+HOP_NAMES = [hop.value for hop in HOPS]
+
+
+class Shell:
+    """A user's shell with a state, a cache and a temporary folder of its own."""
+
+    def __init__(self, home: Path) -> None:
+        self.home = home
+        self.environ = {name: value for name, value in os.environ.items() if not name.startswith("OS_")}
+        for name, folder in (("XDG_STATE_HOME", "state"), ("XDG_CACHE_HOME", "cache"), ("TMPDIR", "tmp")):
+            (home / folder).mkdir()
+            self.environ[name] = str(home / folder)
+
+    def moorage(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [sys.executable, "-m", "moorage.cli.main", *arguments],
+            env=self.environ,
+            capture_output=True,
+            text=True,
+            timeout=18,
+            check=False,
+        )
+
+    def json(self, *arguments: str) -> Any:
+        ended = self.moorage(*arguments, "--json", "-")
+        assert ended.returncode == 0, ended.stderr
+        return json.loads(ended.stdout)
+
+    def left(self) -> list[Path]:
+        """Files that private clouds have left."""
+        return [*(self.home / "tmp").iterdir(), *(self.home / "state").iterdir()]
+
+
+@pytest.fixture
+def shell(tmp_path: Path) -> Shell:
+    return Shell(tmp_path)
+
+
+@pytest.fixture
+def up(shell: Shell) -> Iterator[Shell]:
+    """A shell in which a cloud of three simulated hosts runs."""
+    started = shell.moorage("up", "--host-kind", "simulated", "--hosts", "3", "--listen", "127.0.0.1:0", "--detach")
+    assert started.returncode == 0, started.stderr
+    yield shell
+    assert shell.moorage("down", "--purge").returncode == 0
+
+
+def hop_ms(result: dict[str, Any]) -> dict[str, float | None]:
+    return {hop["hop"]: hop["ms"] for hop in result["hops"]}
+
+
+def steps(result: dict[str, Any]) -> dict[str, bool | None]:
+    return {step["what"]: step["ok"] for step in result["steps"]}
+
+
+def test_the_demo_boots_a_guest_and_leaves_nothing(shell: Shell) -> None:
+    result = shell.json("demo", "--host-kind", "simulated")
+    assert [hop["hop"] for hop in result["hops"]] == HOP_NAMES
+    times = [hop["ms"] for hop in result["hops"]]
+    assert times == sorted(times)
+    assert (result["server_status"], result["port_status"], result["fault"]) == ("ACTIVE", "ACTIVE", None)
+    assert result["address"].startswith("10.0.0.")
+    assert result["ping"] is None  # nothing can be pinged: no made-up result
+    assert steps(result)["nothing left behind"] is True
+    assert shell.left() == []
+
+
+def test_the_demo_is_readable_without_a_terminal(shell: Shell) -> None:
+    shown = shell.moorage("demo", "--host-kind", "simulated")
+    assert shown.returncode == 0, shown.stderr
+    assert "\x1b" not in shown.stdout
+    assert "until its port was proven ready" in shown.stdout
+    assert "ping \u2013" in shown.stdout
+    assert shown.stdout.endswith("  nothing left behind\n  next: moorage up\n")
+
+
+def test_a_normal_experiment_is_a_boot(shell: Shell) -> None:
+    result = shell.json("experiment", "normal", "--host-kind", "simulated")
+    assert (result["kind"], result["server_status"], result["port_status"]) == ("normal", "ACTIVE", "ACTIVE")
+
+
+def test_without_its_agent_a_guest_runs_and_gets_its_network_later(shell: Shell) -> None:
+    result = shell.json("experiment", "agent-down", "--host-kind", "simulated", "--timeout", "0.5")
+    assert (result["server_status"], result["port_status"]) == ("ACTIVE", "ACTIVE")
+    assert result["address"].startswith("10.0.0.")
+    ms = hop_ms(result)
+    assert ms["running"] is not None
+    assert ms["seen"] is not None
+    assert ms["running"] < ms["seen"]
+    assert ms["woken"] is None  # nobody waited any more
+    whats = [step["what"] for step in result["steps"]]
+    assert whats[:3] == ["agent stopped", "server ACTIVE", "port DOWN"]
+    assert set(steps(result).values()) <= {True, None}
+    at = {step["what"]: step["at"] for step in result["steps"]}
+    assert at["agent started"] < at["port ACTIVE"]
+
+
+def test_without_its_agent_a_fatal_boot_ends_in_error_and_leaves_nothing(shell: Shell) -> None:
+    result = shell.json("experiment", "agent-down-fatal", "--host-kind", "simulated", "--timeout", "0.5")
+    assert result["server_status"] == "ERROR"
+    assert result["fault"].startswith("Failed to allocate the network(s)")
+    assert result["address"] is None
+    assert hop_ms(result)["running"] is None
+    taken = steps(result)
+    for what in ("server ERROR, with its fault", "guest gone", "OVS port gone", "port unbound or deleted"):
+        assert taken[what] is True
+
+
+@pytest.mark.parametrize("concurrency", [1, 4])
+def test_the_bench_measures_each_hop(shell: Shell, concurrency: int) -> None:
+    asked = ["--boots", "4", "--concurrency", str(concurrency)]
+    result = shell.json("bench", "handshake", "--host-kind", "simulated", *asked)
+    assert (result["boots"], result["concurrency"]) == (4, concurrency)
+    assert list(result["hops"]) == HOP_NAMES
+    assert all(spread["median"] is not None for spread in result["hops"].values())
+    assert result["plugged_to_running_ms"]["min"] > 0
+    assert result["boots_per_s"] >= result["addresses_per_s"] > 0
+    assert shell.left() == []
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_an_interrupted_demo_leaves_nothing(shell: Shell, number: signal.Signals) -> None:
+    command = [sys.executable, "-m", "moorage.cli.main", "bench", "handshake", "--host-kind", "simulated"]
+    with subprocess.Popen(
+        [*command, "--boots", "100000"], env=shell.environ, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as running:
+        assert running.stdout is not None
+        assert "booting" in running.stdout.readline() or "booting" in running.stdout.read(40)
+        running.send_signal(number)
+        _, complaints = running.communicate(timeout=15)
+    assert running.returncode == 130, complaints
+    assert shell.left() == []
+
+
+def test_what_a_killed_demo_leaves_is_cleared_by_the_next_command(shell: Shell) -> None:
+    command = [sys.executable, "-m", "moorage.cli.main", "bench", "handshake", "--host-kind", "simulated"]
+    with subprocess.Popen([*command, "--boots", "100000"], env=shell.environ, stdout=subprocess.PIPE) as running:
+        assert running.stdout is not None
+        running.stdout.read(20)
+        running.kill()
+    shell.moorage("status")
+    assert shell.left() == []
+
+
+def test_a_cloud_comes_up_tells_of_itself_and_goes(up: Shell) -> None:
+    status = up.json("status")
+    assert status["ready"] is True
+    assert status["host_kind"] == "simulated"
+    assert status["rss_mib"] > 20
+    assert [(host["alive"], host["servers"]) for host in status["hosts"]] == [(True, 0)] * 3
+
+    state = up.home / "state" / "moorage"
+    assert state.stat().st_mode & 0o777 == 0o700
+    assert (state / "clouds.yaml").stat().st_mode & 0o777 == 0o600
+    assert up.moorage("env").stdout.splitlines() == [
+        f"export OS_CLIENT_CONFIG_FILE='{state}/clouds.yaml'",
+        "export OS_CLOUD='moorage'",
+    ]
+    assert "OS_AUTH_URL" in up.moorage("env", "--openrc").stdout
+    unknown = up.moorage("timeline", "hello")
+    assert (unknown.returncode, unknown.stderr) == (1, "moorage: there is no server 'hello' in project demo\n")
+
+
+def test_a_second_cloud_in_one_place_is_refused(up: Shell) -> None:
+    second = up.moorage("up", "--host-kind", "simulated", "--listen", "127.0.0.1:0")
+    assert second.returncode == 1
+    assert "a cloud runs in" in second.stderr
+
+
+def test_a_demo_does_not_touch_a_running_cloud(up: Shell) -> None:
+    before = up.json("status")
+    up.json("demo", "--host-kind", "simulated")
+    assert up.json("status")["pid"] == before["pid"]
