@@ -14,6 +14,7 @@ from falcon.testing import ASGIConductor, Result
 
 from moorage.adapters.database.compute import ComputeDatabase, Tables
 from moorage.adapters.database.engine import open_sqlite
+from moorage.adapters.keys.making import new_key
 from moorage.adapters.memory.bus import MemoryBus
 from moorage.adapters.memory.clock import LoopClock
 from moorage.compute_api.asking import Limits
@@ -209,7 +210,8 @@ class Cloud:
         if raw is not None:
             extra = {"body": raw}
             given.setdefault("Content-Type", "application/json")
-        return await self.conductor.simulate_request(method, path, query_string=query, headers=given, **extra)
+        answer: Result = await self.conductor.simulate_request(method, path, query_string=query, headers=given, **extra)
+        return answer
 
     async def boot(self, name: str = "vm", *, token: str = "member", **more: Any) -> str:
         """POST a server and return its id."""
@@ -320,10 +322,11 @@ class Host:
                 await self.bring_up(row)
 
     async def bring_up(self, row: Server) -> None:
-        mark = {"server": row.id, "host": self.name, "attempt": row.attempt}
         if self.fails:
             failed = JobFailed(
-                **mark,
+                server=row.id,
+                host=self.name,
+                attempt=row.attempt,
                 message=self.fails,
                 details=f"on {self.name}",
                 is_elsewhere_possible=self.is_elsewhere_possible,
@@ -334,9 +337,9 @@ class Host:
             NicInfo(PORT, NETWORK, "private", "fa:16:3e:00:00:01", (f"10.0.0.{index + 5}",), is_ours=True)
             for index, _ in enumerate(row.nics_wanted)
         )
-        await self.bus.call("compute-api", PlugBegan(**mark, deadline=None))
-        await self.bus.call("compute-api", NicsKnown(**mark, nics=nics))
-        leave = await self.bus.call("compute-api", LeaveWanted(**mark))
+        await self.bus.call("compute-api", PlugBegan(server=row.id, host=self.name, attempt=row.attempt, deadline=None))
+        await self.bus.call("compute-api", NicsKnown(server=row.id, host=self.name, attempt=row.attempt, nics=nics))
+        leave = await self.bus.call("compute-api", LeaveWanted(server=row.id, host=self.name, attempt=row.attempt))
         assert isinstance(leave, Leave)
         self.leaves.append(leave.granted)
         if leave.granted:
@@ -363,7 +366,7 @@ async def cloud(*hosts: str, limits: Limits | None = None) -> AsyncIterator[Clou
         network=network,
         images=images,
         new_id=lambda: str(UUID(int=next(numbers), version=4)),
-        new_key=lambda: ("PRIVATE", "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIKJk made"),
+        new_key=new_key,
         limits=limits or Limits(),
     )
     await bootstrap(service.store)

@@ -28,7 +28,7 @@ class ComputeApiService:
     network: NetworkApi
     images: ImageApi
     new_id: Callable[[], str]  # a dashed UUID
-    new_key: Callable[[], tuple[str, str]]  # a private SSH key and its public half
+    new_key: Callable[[str], tuple[str, str]]  # of a type (ssh, x509): the private key, and its public half
     limits: Limits = field(default_factory=Limits)
 
     @cached_property

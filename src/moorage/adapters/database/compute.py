@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import msgspec
-from sqlalchemy import BigInteger, ForeignKey, Index, LargeBinary, UniqueConstraint, and_, func, or_, select
+from sqlalchemy import BigInteger, ForeignKey, Index, LargeBinary, UniqueConstraint, and_, bindparam, func, or_, select
 from sqlalchemy.engine import CursorResult
 from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column
 from sqlalchemy.sql import Select, delete, insert, update
@@ -122,6 +122,51 @@ class KeypairRow(Tables):
     __table_args__ = (UniqueConstraint("user", "name"),)
 
 
+def _table(rows: type[Tables]) -> Table:
+    table = rows.__table__
+    assert isinstance(table, Table)
+    return table
+
+
+_SERVERS, _ACTIONS, _HOSTS = _table(ServerRow), _table(ActionRow), _table(HostRow)
+
+# What each boot runs is built once: SQLAlchemy takes longer to build a statement than SQLite to run it.
+_COLUMNS = tuple(column.name for column in _SERVERS.columns if column.name != "id")
+_INSERT_SERVER = insert(_SERVERS)
+_INSERT_ACTION = insert(_ACTIONS)
+_SHOW_SERVER = select(_SERVERS.c.document, _SERVERS.c.project, _SERVERS.c.is_deleted).where(
+    _SERVERS.c.id == bindparam("key")
+)
+_UPDATE_SERVER = (
+    update(_SERVERS).where(_SERVERS.c.id == bindparam("key")).values({name: bindparam(name) for name in _COLUMNS})
+)
+_SHOW_ACTION = (
+    select(_ACTIONS.c.number, _ACTIONS.c.document)
+    .where(_ACTIONS.c.server == bindparam("server_id"), _ACTIONS.c.request_id == bindparam("request"))
+    .order_by(_ACTIONS.c.number.desc())
+    .limit(1)
+)
+_UPDATE_ACTION = (
+    update(_ACTIONS).where(_ACTIONS.c.number == bindparam("key")).values(document=bindparam("new_document"))
+)
+_USAGE = select(
+    func.count(), func.coalesce(func.sum(_SERVERS.c.vcpus), 0), func.coalesce(func.sum(_SERVERS.c.memory_mib), 0)
+).where(_SERVERS.c.is_deleted.is_(False), _SERVERS.c.project == bindparam("project_id"))
+_CLAIMS = (
+    select(
+        _SERVERS.c.host,
+        func.count(),
+        func.sum(_SERVERS.c.vcpus),
+        func.sum(_SERVERS.c.memory_mib),
+        func.sum(_SERVERS.c.disk_gib),
+    )
+    .where(_SERVERS.c.is_deleted.is_(False), _SERVERS.c.host.is_not(None))
+    .group_by(_SERVERS.c.host)
+)
+_ALL_HOSTS = select(_HOSTS).order_by(_HOSTS.c.number)
+_SHOW_FLAVOR = select(FlavorRow.__table__.c.document).where(FlavorRow.__table__.c.id == bindparam("key"))
+
+
 class ComputeDatabase:
     """The store of compute API (seams/server_store) in a SQL database."""
 
@@ -132,7 +177,7 @@ class ComputeDatabase:
 
     async def add(self, servers: Sequence[Server], actions: Sequence[InstanceAction], quota: Quota) -> None:
         def work(session: Session) -> None:
-            usage = _usage(session, servers[0].project)
+            usage = _usage(session, servers[0].project) if quota != Quota() else Usage()
             for word, limit, used, more in (
                 ("instances", quota.instances, usage.instances, len(servers)),
                 ("cores", quota.vcpus, usage.vcpus, sum(server.flavor.vcpus for server in servers)),
@@ -142,7 +187,7 @@ class ComputeDatabase:
                     raise Exhausted(
                         f"Quota exceeded for {word}: Requested {more}, but already used {used} of {limit} {word}"
                     )
-            session.execute(insert(ServerRow), [{"id": server.id, **_columns(server)} for server in servers])
+            session.execute(_INSERT_SERVER, [{"id": server.id, **_columns(server)} for server in servers])
             _add_actions(session, actions)
 
         await self._database.run("adding servers", work)
@@ -350,15 +395,15 @@ def _columns(server: Server) -> dict[str, Any]:
 
 
 def _show(session: Session, server: str, project: str | None, is_deleted: bool | None) -> Server:
-    statement = select(ServerRow.document).where(ServerRow.id == server)
-    if project is not None:
-        statement = statement.where(ServerRow.project == project)
-    if is_deleted is not None:
-        statement = statement.where(ServerRow.is_deleted == is_deleted)
-    document = session.scalar(statement)
-    if document is None:
+    row = session.execute(_SHOW_SERVER, {"key": server}).one_or_none()
+    is_seen = (
+        row is not None
+        and (project is None or row.project == project)
+        and (is_deleted is None or row.is_deleted is is_deleted)
+    )
+    if row is None or not is_seen:
         raise NotFound(f"Instance {server} could not be found.")
-    return _server_of(document)
+    return _server_of(row.document)
 
 
 def _selected(query: ServerQuery) -> Select[bytes]:
@@ -383,17 +428,12 @@ def _changed(session: Session, server: str, change: Change, begins: Beginning | 
     before = _show(session, server, None, False)
     after = change(before)
     if after is not before:
-        session.execute(update(ServerRow).where(ServerRow.id == server).values(_columns(after)))
+        session.execute(_UPDATE_SERVER, {"key": server, **_columns(after)})
     if ends is not None:
-        row = session.execute(
-            select(ActionRow.number, ActionRow.document)
-            .where(ActionRow.server == server, ActionRow.request_id == before.request_id)
-            .order_by(ActionRow.number.desc())
-            .limit(1)
-        ).one_or_none()
+        row = session.execute(_SHOW_ACTION, {"server_id": server, "request": before.request_id}).one_or_none()
         if row is not None:
             document = _encode(ends(_action_of(row.document)))
-            session.execute(update(ActionRow).where(ActionRow.number == row.number).values(document=document))
+            session.execute(_UPDATE_ACTION, {"key": row.number, "new_document": document})
     action = begins(before, after) if begins is not None else None
     if action is not None:
         _add_actions(session, [action])
@@ -402,41 +442,21 @@ def _changed(session: Session, server: str, change: Change, begins: Beginning | 
 
 def _add_actions(session: Session, actions: Sequence[InstanceAction]) -> None:
     session.execute(
-        insert(ActionRow),
+        _INSERT_ACTION,
         [{"server": action.server, "request_id": action.request_id, "document": _encode(action)} for action in actions],
     )
 
 
 def _usage(session: Session, project: str) -> Usage:
-    row = session.execute(
-        select(
-            func.count(),
-            func.coalesce(func.sum(ServerRow.vcpus), 0),
-            func.coalesce(func.sum(ServerRow.memory_mib), 0),
-        ).where(ServerRow.is_deleted.is_(False), ServerRow.project == project)
-    ).one()
+    row = session.execute(_USAGE, {"project_id": project}).one()
     return Usage(instances=row[0], vcpus=row[1], memory_mib=row[2])
 
 
 def _hosts(session: Session) -> Sequence[ComputeHost]:
     """Every host with what its servers claim, as of this transaction."""
-    claims = {
-        row[0]: row[1:]
-        for row in session.execute(
-            select(
-                ServerRow.host,
-                func.count(),
-                func.sum(ServerRow.vcpus),
-                func.sum(ServerRow.memory_mib),
-                func.sum(ServerRow.disk_gib),
-            )
-            .where(ServerRow.is_deleted.is_(False), ServerRow.host.is_not(None))
-            .group_by(ServerRow.host)
-        )
-    }
-    columns = HostRow.__table__.columns
+    claims = {row[0]: row[1:] for row in session.execute(_CLAIMS)}
     hosts = []
-    for row in session.execute(select(*columns).order_by(HostRow.number)):
+    for row in session.execute(_ALL_HOSTS):
         servers, vcpus, memory_mib, disk_gib = claims.get(row.name, (0, 0, 0, 0))
         state = HostState(
             name=HostName(row.name),
@@ -464,7 +484,7 @@ def _hosts(session: Session) -> Sequence[ComputeHost]:
 
 
 def _flavor(session: Session, flavor: str) -> Flavor:
-    document = session.scalar(select(FlavorRow.document).where(FlavorRow.id == flavor))
+    document = session.scalar(_SHOW_FLAVOR, {"key": flavor})
     if document is None:
         raise NotFound(f"Flavor {flavor} could not be found.", kind="FlavorNotFound")
     return _flavor_of(document)

@@ -1,9 +1,45 @@
 """The ASGI application of the Compute API: its routes, and who may pass."""
 
+from collections.abc import Mapping
+
 import falcon.asgi
 
 from moorage.compute_api.http.edge import Microversions
 from moorage.compute_api.http.events import ExternalEvents
+from moorage.compute_api.http.flavors import (
+    FlavorAccess,
+    FlavorActions,
+    Flavors,
+    FlavorSpecs,
+    OneFlavor,
+    OneFlavorSpec,
+)
+from moorage.compute_api.http.hosts import (
+    Hypervisors,
+    HypervisorSearch,
+    HypervisorStatistics,
+    HypervisorUptime,
+    OneHypervisor,
+    OneService,
+    Services,
+    Zones,
+)
+from moorage.compute_api.http.keypairs import Keypairs, OneKeypair
+from moorage.compute_api.http.quotas import AbsoluteLimits, EmptyList, QuotaDefaults, QuotaDetail, QuotaSet
+from moorage.compute_api.http.server_parts import (
+    Addresses,
+    InstanceActions,
+    Interfaces,
+    Metadata,
+    NetworkAddresses,
+    OneInstanceAction,
+    OneInterface,
+    OneMetadata,
+    OneTag,
+    ServerGroups,
+    Tags,
+    Volumes,
+)
 from moorage.compute_api.http.servers import Actions, OneServer, Servers, ServersDetail
 from moorage.compute_api.http.versions import OneVersion, Versions
 from moorage.compute_api.service import ComputeApiService
@@ -36,11 +72,56 @@ def make_app(service: ComputeApiService, verifier: TokenVerifier) -> falcon.asgi
         also_id=("x-compute-request-id",),
         middleware=(Microversions(),),
     )
-    app.add_route("/", Versions())
-    app.add_route("/v2.1", OneVersion())
-    app.add_route("/v2.1/servers", Servers(service))
-    app.add_route("/v2.1/servers/detail", ServersDetail(service))
-    app.add_route("/v2.1/servers/{server}", OneServer(service))
-    app.add_route("/v2.1/servers/{server}/action", Actions(service))
-    app.add_route("/v2.1/os-server-external-events", ExternalEvents(service))
+    for path, resource in routes(service).items():
+        app.add_route(path, resource)
     return app
+
+
+def routes(service: ComputeApiService) -> Mapping[str, object]:
+    """Every path that is served."""
+    below_v2 = {
+        "servers": Servers(service),
+        "servers/detail": ServersDetail(service),
+        "servers/{server}": OneServer(service),
+        "servers/{server}/action": Actions(service),
+        "servers/{server}/metadata": Metadata(service),
+        "servers/{server}/metadata/{key}": OneMetadata(service),
+        "servers/{server}/tags": Tags(service),
+        "servers/{server}/tags/{tag}": OneTag(service),
+        "servers/{server}/ips": Addresses(service),
+        "servers/{server}/ips/{network}": NetworkAddresses(service),
+        "servers/{server}/os-interface": Interfaces(service),
+        "servers/{server}/os-interface/{port}": OneInterface(service),
+        "servers/{server}/os-instance-actions": InstanceActions(service),
+        "servers/{server}/os-instance-actions/{action}": OneInstanceAction(service),
+        "servers/{server}/os-security-groups": ServerGroups(service),
+        "servers/{server}/os-volume_attachments": Volumes(service),
+        "flavors": Flavors(service),
+        "flavors/detail": Flavors(service, is_detail=True),
+        "flavors/{flavor}": OneFlavor(service),
+        "flavors/{flavor}/action": FlavorActions(service),
+        "flavors/{flavor}/os-flavor-access": FlavorAccess(service),
+        "flavors/{flavor}/os-extra_specs": FlavorSpecs(service),
+        "flavors/{flavor}/os-extra_specs/{key}": OneFlavorSpec(service),
+        "os-keypairs": Keypairs(service),
+        "os-keypairs/{name}": OneKeypair(service),
+        "os-hypervisors": Hypervisors(service),
+        "os-hypervisors/detail": Hypervisors(service, is_detail=True),
+        "os-hypervisors/statistics": HypervisorStatistics(service),
+        "os-hypervisors/{hypervisor}": OneHypervisor(service),
+        "os-hypervisors/{hypervisor}/uptime": HypervisorUptime(service),
+        "os-hypervisors/{hypervisor}/search": HypervisorSearch(service),
+        "os-hypervisors/{hypervisor}/servers": HypervisorSearch(service, has_servers=True),
+        "os-services": Services(service),
+        "os-services/{service}": OneService(service),
+        "os-availability-zone": Zones(service),
+        "os-availability-zone/detail": Zones(service, is_detail=True),
+        "limits": AbsoluteLimits(service),
+        "os-quota-sets/{project}": QuotaSet(service),
+        "os-quota-sets/{project}/defaults": QuotaDefaults(service),
+        "os-quota-sets/{project}/detail": QuotaDetail(service),
+        "os-server-groups": EmptyList("server_groups"),
+        "os-aggregates": EmptyList("aggregates", is_for_admins=True),
+        "os-server-external-events": ExternalEvents(service),
+    }
+    return {"/": Versions(), "/v2.1": OneVersion(), **{f"/v2.1/{path}": it for path, it in below_v2.items()}}

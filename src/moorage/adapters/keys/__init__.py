@@ -1,0 +1,1 @@
+"""Keys made with the cryptography library."""

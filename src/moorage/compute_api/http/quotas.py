@@ -1,0 +1,153 @@
+"""/limits and /os-quota-sets: what a project may have, and what it has; and lists that are always empty."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from moorage.compute_api import listing
+from moorage.compute_api.asking import Limits
+from moorage.compute_api.http.edge import caller_of, minor_of, query_of
+from moorage.compute_api.service import ComputeApiService
+from moorage.domain.caller import Caller
+from moorage.domain.errors import Forbidden
+from moorage.domain.ids import ProjectId
+from moorage.kit.web import Request, Response, send
+from moorage.seams.server_store import Usage
+
+# key of a quota set -> the last minor version that has it
+QUOTAS: Mapping[str, int] = {
+    "instances": 999,
+    "cores": 999,
+    "ram": 999,
+    "key_pairs": 999,
+    "metadata_items": 999,
+    "server_groups": 999,
+    "server_group_members": 999,
+    "fixed_ips": 35,
+    "floating_ips": 35,
+    "security_groups": 35,
+    "security_group_rules": 35,
+    "injected_files": 56,
+    "injected_file_content_bytes": 56,
+    "injected_file_path_bytes": 56,
+}
+
+
+def quotas(limits: Limits) -> Mapping[str, int]:
+    """What is not kept here (addresses, groups, files) has no limit here, or is not offered at all."""
+    return {
+        "instances": limits.quota.instances,
+        "cores": limits.quota.vcpus,
+        "ram": limits.quota.memory_mib,
+        "key_pairs": limits.key_pairs,
+        "metadata_items": limits.metadata_items,
+        "server_groups": 0,
+        "server_group_members": 0,
+        "fixed_ips": -1,
+        "floating_ips": -1,
+        "security_groups": -1,
+        "security_group_rules": -1,
+        "injected_files": 0,
+        "injected_file_content_bytes": 0,
+        "injected_file_path_bytes": 0,
+    }
+
+
+def limits_view(limits: Limits, usage: Usage, minor: int) -> Mapping[str, int]:
+    """The absolute limits of this microversion, all integers."""
+    view = {
+        "maxTotalInstances": limits.quota.instances,
+        "maxTotalCores": limits.quota.vcpus,
+        "maxTotalRAMSize": limits.quota.memory_mib,
+        "maxServerMeta": limits.metadata_items,
+        "maxTotalKeypairs": limits.key_pairs,
+        "maxServerGroups": 0,
+        "maxServerGroupMembers": 0,
+        "totalInstancesUsed": usage.instances,
+        "totalCoresUsed": usage.vcpus,
+        "totalRAMUsed": usage.memory_mib,
+        "totalServerGroupsUsed": 0,
+    }
+    if minor < 36:
+        view |= {
+            "maxSecurityGroups": -1,
+            "maxSecurityGroupRules": -1,
+            "maxTotalFloatingIps": -1,
+            "totalFloatingIpsUsed": 0,
+            "totalSecurityGroupsUsed": 0,
+        }
+    if minor < 39:
+        view["maxImageMeta"] = limits.metadata_items
+    if minor < 57:
+        view |= {"maxPersonality": 0, "maxPersonalitySize": 0}
+    return view
+
+
+@dataclass(frozen=True)
+class AbsoluteLimits:
+    service: ComputeApiService
+
+    async def on_get(self, request: Request, response: Response) -> None:
+        caller = caller_of(request)
+        project = caller.require_project()
+        named = listing.last(query_of(request), "tenant_id")
+        if named is not None and caller.is_admin:
+            project = ProjectId(named)
+        usage = await self.service.store.usage(project)
+        absolute = limits_view(self.service.limits, usage, minor_of(request))
+        send(response, {"limits": {"rate": [], "absolute": absolute}})
+
+
+@dataclass(frozen=True)
+class QuotaSet:
+    service: ComputeApiService
+
+    async def on_get(self, request: Request, response: Response, project: str) -> None:
+        require_owner(caller_of(request), project)
+        send(response, {"quota_set": {"id": project, **shown(self.service.limits, minor_of(request))}})
+
+
+@dataclass(frozen=True)
+class QuotaDefaults:
+    service: ComputeApiService
+
+    async def on_get(self, request: Request, response: Response, project: str) -> None:
+        send(response, {"quota_set": {"id": project, **shown(self.service.limits, minor_of(request))}})
+
+
+@dataclass(frozen=True)
+class QuotaDetail:
+    service: ComputeApiService
+
+    async def on_get(self, request: Request, response: Response, project: str) -> None:
+        require_owner(caller_of(request), project)
+        usage = await self.service.store.usage(ProjectId(project))
+        used = {"instances": usage.instances, "cores": usage.vcpus, "ram": usage.memory_mib}
+        detail: Mapping[str, Any] = {
+            key: {"limit": limit, "in_use": used.get(key, 0), "reserved": 0}
+            for key, limit in shown(self.service.limits, minor_of(request)).items()
+        }
+        send(response, {"quota_set": {"id": project, **detail}})
+
+
+def shown(limits: Limits, minor: int) -> Mapping[str, int]:
+    return {key: value for key, value in quotas(limits).items() if minor <= QUOTAS[key]}
+
+
+def require_owner(caller: Caller, project: str) -> None:
+    """Raises Forbidden unless the quotas are the caller's own project's, or the caller is an admin."""
+    if not caller.is_admin and caller.project != project:
+        raise Forbidden("Policy doesn't allow os_compute_api:os-quota-sets:show to be performed.")
+
+
+@dataclass(frozen=True)
+class EmptyList:
+    """Things that are asked about and that there are none of."""
+
+    name: str
+    is_for_admins: bool = False
+
+    async def on_get(self, request: Request, response: Response) -> None:
+        if self.is_for_admins:
+            caller_of(request).require_admin(f"os_compute_api:{self.name}:index")
+        send(response, {self.name: []})
