@@ -39,6 +39,7 @@ async def switch(world: OvsRig) -> AsyncIterator[OvsSwitch]:
     async with world.connected() as switch:
         yield switch
         for port in await switch.look():
+            await switch.unplug(port)
             await switch.remove_service_port(port)
 
 
@@ -184,6 +185,19 @@ async def test_a_port_that_was_wired_is_isolated_when_its_new_flows_are_refused(
     after = (await switch.look())[vif(1).port]
     assert (after.vlan, after.wired, world.flows(vif(1).port)) == (4095, None, [])
     assert "moorage-wired" not in external_ids(world, "Interface", seen.device)
+
+
+async def test_servers_ports_and_our_own_are_not_mixed_up(world: OvsRig, switch: OvsSwitch) -> None:
+    seen = await opened(switch, vif(1))
+    assert await switch.wire([plan(seen, normal(seen))]) == {}
+    before = (await switch.look())[vif(1).port]
+    await switch.add_service_port(DHCP, device_name(DHCP), "fa:16:3e:dd:dd:dd", 9, NET)
+    await switch.remove_service_port(vif(1).port)
+    await switch.unplug(DHCP)
+    after = await switch.look()
+    assert set(after) == {vif(1).port, DHCP}
+    assert after[vif(1).port] == before
+    assert len(world.flows(vif(1).port)) == 1
 
 
 async def test_a_service_port_is_served_again_after_a_restart_of_the_switch(world: OvsRig, switch: OvsSwitch) -> None:

@@ -2,22 +2,19 @@
 
 import asyncio
 from collections.abc import AsyncGenerator, Mapping, Sequence
-from contextlib import aclosing, suppress
+from contextlib import aclosing
 from pathlib import Path
 from typing import Literal, Never
 
 import structlog
 
 from moorage.adapters.openflow.client import OpenFlowClient
-from moorage.adapters.openflow.messages import Message
 from moorage.adapters.ovsdb import bridge, operations
 from moorage.adapters.ovsdb.bridge import Rows
-from moorage.adapters.ovsdb.client import Operation, OvsdbClient, Result
-from moorage.adapters.ovsdb.flows import delete_port, replace_port, service_flows
-from moorage.adapters.ovsdb.session import Refused
-from moorage.domain.errors import Conflict, Invalid, Unavailable
+from moorage.adapters.ovsdb.client import Operation, OvsdbClient
+from moorage.adapters.ovsdb.wires import Wires
+from moorage.domain.errors import Conflict, Unavailable
 from moorage.domain.ids import NetworkId, PortId
-from moorage.kit.translating import translating
 from moorage.seams.switch import Interface, Vif, WirePlan
 
 log = structlog.get_logger(__name__)
@@ -46,14 +43,12 @@ class OvsSwitch:
         self._device = device
         self._name = name
         self._datapath_type = datapath_type
-        self._timeout = timeout
         self._open_timeout = open_timeout
         self._ovsdb = OvsdbClient(database or f"unix:{rundir}/db.sock", bridge.COLUMNS, self._changed, timeout=timeout)
         self._openflow = OpenFlowClient(f"{rundir}/{name}.mgmt", self._turned, timeout=timeout)
-        self._sent: dict[PortId, tuple[int | None, str]] = {}  # ofport and mark of the flows sent on this connection
+        self._wires = Wires(self._ovsdb, self._openflow, timeout)
         self._watchers: set[asyncio.Event] = set()
         self._epoch = 0  # one more each time that all is to be told anew
-        self._life = 0  # one more each time that the bridge's connection was made or lost
 
     async def run(self) -> Never:
         """Keep both connections until cancelled."""
@@ -102,7 +97,7 @@ class OvsSwitch:
         raise Unavailable(f"plugging port {vif.port}: somebody else keeps changing it")
 
     async def unplug(self, port: PortId) -> None:
-        await self._remove(port, f"unplugging port {port}")
+        await self._remove(port, f"unplugging port {port}", service=False)
 
     async def plugged(self) -> Mapping[PortId, Vif]:
         await self._ovsdb.catch_up()
@@ -135,20 +130,10 @@ class OvsSwitch:
     async def wire(self, plans: Sequence[WirePlan]) -> Mapping[PortId, str]:
         await self._ovsdb.connected()
         await self._openflow.connected()
-        try:
-            return await self._wire(plans)
-        except (Conflict, Invalid) as error:  # the database refused the whole transaction
-            if len(plans) > 1:
-                return {port: why for plan in plans for port, why in (await self.wire([plan])).items()}
-            await self.unwire([plan.port for plan in plans])
-            return {plan.port: error.message for plan in plans}
+        return await self._wires.wire(plans, self._by_port())
 
     async def unwire(self, ports: Sequence[PortId]) -> None:
-        unmarked = [rows for rows in self._rows() if rows.port_id in ports and not rows.is_service]
-        change = [change for rows in unmarked for change in operations.isolate_any(rows)]
-        await self._remove_flows(ports)
-        if change:
-            await self._ovsdb.transact(change, f"unwiring {len(ports)} ports")
+        await self._wires.unwire(ports, self._by_port())
 
     async def add_service_port(self, port: PortId, device: str, mac: str, vlan: int, network: NetworkId) -> int:
         ids, row = operations.service_ids(port, mac), operations.in_service(port, vlan, network)
@@ -163,80 +148,18 @@ class OvsSwitch:
                 change = operations.change_port(same, mac, ids, row)
             if await self._try(change, f"adding service port {port}"):
                 break
+        else:
+            raise Unavailable(f"adding service port {port}: somebody else keeps changing it, or VLAN {vlan} cannot be")
         ofport = await self._opened(port)
-        flows = {port: replace_port(port, service_flows(ofport))}
-        refused = await self._openflow.send(flows, f"adding service port {port}")
-        if refused:
-            raise Unavailable(f"adding service port {port}: {refused[port]}")
+        await self._wires.serve_proven(port, ofport)
         return ofport
 
     async def remove_service_port(self, port: PortId) -> None:
-        await self._remove(port, f"removing service port {port}")
-        self._sent.pop(port, None)
-        if self._openflow.is_up:  # else its flows are gone with the switch's
-            await self._openflow.send({port: [delete_port(port)]}, f"removing service port {port}")
+        await self._remove(port, f"removing service port {port}", service=True)
+        if self._openflow.is_up and port not in self._by_port():  # else they are gone with the switch's, or a server's
+            await self._wires.remove_flows([port])
 
     # How
-
-    async def _wire(self, plans: Sequence[WirePlan]) -> Mapping[PortId, str]:
-        life = self._life
-        found = self._by_port()
-        refused: dict[PortId, str] = {}
-        flows: dict[PortId, Sequence[Message]] = {}
-        for plan in plans:
-            why = bridge.why_not(plan, found.get(plan.port))
-            if why is not None:
-                refused[plan.port] = why  # and nothing of this port is touched
-                continue
-            try:
-                flows[plan.port] = replace_port(plan.port, plan.flows)
-            except ValueError as error:
-                flows[plan.port] = [delete_port(plan.port)]
-                refused[plan.port] = f"its flows make no sense: {error}"
-        fitting = [plan for plan in plans if plan.port in flows]
-        tags = [
-            change for plan in fitting if plan.port not in refused for change in operations.tag(plan, found[plan.port])
-        ]
-
-        _, rejected = await self._both(tags, flows, f"wiring {len(plans)} ports")
-        refused |= {port: f"the switch refused its flows: {reason}" for port, reason in rejected.items()}
-
-        proven = [plan for plan in fitting if plan.port not in refused]
-        self._check_life(life)
-        self._sent |= {plan.port: (plan.ofport, bridge.mark_of(plan)) for plan in proven}
-        marks = [operations.mark(plan, found[plan.port]) for plan in proven]
-        bad = [plan for plan in fitting if plan.port in refused]
-        isolations = [change for plan in bad for change in operations.isolate(plan, found[plan.port])]
-        if fitting:
-            results = await self._ovsdb.transact(marks + isolations, f"marking {len(plans)} ports as wired")
-            unmarked = [plan for plan, result in zip(proven, results, strict=False) if result["count"] == 0]
-            refused |= dict.fromkeys(
-                [plan.port for plan in unmarked], "it was unplugged, plugged or opened anew meanwhile"
-            )
-        await self._remove_flows([port for port in refused if port in flows])
-        self._check_life(life)
-        return refused
-
-    async def _remove_flows(self, ports: Sequence[PortId]) -> None:
-        for port in ports:
-            self._sent.pop(port, None)
-        if ports:
-            refused = await self._openflow.send({port: [delete_port(port)] for port in ports}, "removing flows")
-            if refused:
-                raise Unavailable(f"removing flows: {dict(refused)}")
-
-    def _check_life(self, life: int) -> None:
-        if self._life != life:
-            raise Unavailable("the switch was restarted while ports were wired")
-
-    async def _both(
-        self, change: Sequence[Operation], flows: Mapping[PortId, Sequence[Message]], act: str
-    ) -> tuple[list[Result], Mapping[PortId, str]]:
-        """The transaction and the batch of flows at once: neither waits for the other."""
-        with translating({OSError: Unavailable, Refused: Unavailable}, act):
-            async with asyncio.timeout(self._timeout):
-                flowing = self._openflow.start(flows)
-                return await asyncio.gather(self._ovsdb.start(change), flowing)
 
     async def _opened(self, port: PortId) -> int:
         why: str | None = None
@@ -251,12 +174,11 @@ class OvsSwitch:
             raise Unavailable(f"the switch has not opened port {port}: {why or 'no word from it'}") from error
         raise AssertionError("the watch ended")
 
-    async def _remove(self, port: PortId, act: str) -> None:
+    async def _remove(self, port: PortId, act: str, *, service: bool) -> None:
         on_bridge = await self._bridge()
-        ours = [rows for rows in self._rows() if rows.port_id == port]
-        if not ours:  # as far as we have heard
+        if port not in self._by_port():  # as far as we have heard
             await self._ovsdb.catch_up()
-            ours = [rows for rows in self._rows() if rows.port_id == port]
+        ours = [rows for rows in self._rows() if rows.port_id == port and rows.is_service == service]
         if ours:
             await self._ovsdb.transact([operations.remove_port(on_bridge, rows.port) for rows in ours], act)
 
@@ -291,39 +213,23 @@ class OvsSwitch:
         return found
 
     def _snapshot(self) -> Mapping[PortId, Interface]:
-        return {port: bridge.interface(port, rows, self._sent.get(port)) for port, rows in self._by_port().items()}
+        return {
+            port: bridge.interface(port, rows, self._wires.sent.get(port)) for port, rows in self._by_port().items()
+        }
 
     def _changed(self, anew: bool) -> None:
         self._epoch += anew
-        self._serve()
+        self._wires.serve(self._rows())
         self._wake()
 
     def _turned(self, is_up: bool) -> None:
         """The bridge came or went: whatever was wired may not be so any more."""
         self._epoch += 1
-        self._life += 1
-        self._sent.clear()
+        self._wires.forget()
         if is_up:
-            self._serve()
+            self._wires.serve(self._rows())
         self._wake()
-
-    def _serve(self) -> None:
-        """Send the flows of service ports that the switch has opened (again)."""
-        if not self._openflow.is_up:
-            return
-        for rows in self._rows():
-            port, sent = rows.port_id, (rows.ofport, bridge.WIRED_WITHOUT_GENERATION)
-            if port is None or not rows.is_service or rows.ofport is None or self._sent.get(port) == sent:
-                continue
-            with suppress(ConnectionError):  # we are called again when the connection is made again
-                self._openflow.start({port: replace_port(port, service_flows(rows.ofport))}).add_done_callback(_said)
-                self._sent[port] = sent
 
     def _wake(self) -> None:
         for watcher in self._watchers:
             watcher.set()
-
-
-def _said(refused: asyncio.Future[Mapping[PortId, str]]) -> None:
-    if not refused.cancelled() and refused.exception() is None and refused.result():
-        log.warning("the switch refused flows of service ports", refused=dict(refused.result()))
