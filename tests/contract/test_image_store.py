@@ -17,6 +17,7 @@ from moorage.seams.image_store import ImageStore
 NOW = datetime(2026, 1, 1, 12, 0, 0, 123456, tzinfo=UTC)
 MINE, THEIRS = Viewer(ProjectId("mine")), Viewer(ProjectId("theirs"))
 NOBODY, ADMIN = Viewer(None), Viewer(None, is_admin=True)
+SERVICE = Viewer(ProjectId("service"), is_service=True)
 FULL = Image(
     id=ImageId("i1"),
     name="disk",
@@ -64,12 +65,12 @@ async def test_an_id_is_taken_once(store: ImageStore) -> None:
 
 
 @pytest.mark.parametrize("visibility", Visibility)
-@pytest.mark.parametrize("viewer", [MINE, THEIRS, NOBODY, ADMIN])
+@pytest.mark.parametrize("viewer", [MINE, THEIRS, NOBODY, ADMIN, SERVICE])
 async def test_the_query_sees_what_the_rule_sees(store: ImageStore, visibility: Visibility, viewer: Viewer) -> None:
     image = replace(FULL, visibility=visibility)
     await store.add(image)
     is_visible = image.is_visible_to(viewer)
-    assert is_visible == (viewer in (MINE, ADMIN) or visibility in (Visibility.PUBLIC, Visibility.COMMUNITY))
+    assert is_visible == (viewer in (MINE, ADMIN, SERVICE) or visibility in (Visibility.PUBLIC, Visibility.COMMUNITY))
     assert bool(await store.find(viewer)) == is_visible
     assert bool(await store.find(viewer, ids=[image.id])) == is_visible
     if not is_visible:

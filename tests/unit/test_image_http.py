@@ -27,6 +27,7 @@ pytestmark = pytest.mark.looptime
 CALLERS = {
     "mine": Caller(UserId("me"), ProjectId("mine"), frozenset({"member"})),
     "theirs": Caller(UserId("them"), ProjectId("theirs"), frozenset({"member"})),
+    "nova": Caller(UserId("nova"), ProjectId("service"), frozenset({"service"})),
     "admin": Caller(UserId("root"), ProjectId("admin"), frozenset({"admin"})),
 }
 V20 = {"Content-Type": "application/openstack-images-v2.0-json-patch"}
@@ -190,6 +191,18 @@ async def test_another_projects_image_is_not_there(
     assert await cloud.names(token="theirs") == []
     assert await cloud.names(f"?id=in:{id}", token="theirs") == []
     assert await cloud.show(id) == before
+
+
+async def test_a_service_reads_every_image_and_changes_none() -> None:
+    cloud = Front()
+    id = await cloud.make(visibility="private")
+    await cloud.fill(id)
+    assert (await cloud.ask("GET", f"/images/{id}/file", token="nova")).body == DATA
+    assert (await cloud.ask("DELETE", f"/images/{id}", token="nova")).status == 403
+    assert (await cloud.ask("PUT", f"/images/{id}/tags/x", token="nova")).status == 403
+    assert (await cloud.ask("PATCH", f"/images/{id}", b"[]", headers=V21, token="nova")).status == 403
+    await cloud.ask("POST", f"/images/{id}/actions/deactivate", token="admin")
+    assert (await cloud.ask("GET", f"/images/{id}/file", token="nova")).status == 403
 
 
 async def test_a_public_image_is_seen_by_all_and_changed_by_its_owner() -> None:

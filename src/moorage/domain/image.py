@@ -56,10 +56,15 @@ class Written:
 
 @dataclass(frozen=True)
 class Viewer:
-    """Whose eyes see images: those of a project, or an admin's, which see all."""
+    """Whose eyes see images: those of a project; an admin's, which see all; a service's, which see all and own none."""
 
     project: ProjectId | None
     is_admin: bool = False
+    is_service: bool = False
+
+    @property
+    def sees_all(self) -> bool:
+        return self.is_admin or self.is_service
 
 
 @dataclass(frozen=True)
@@ -87,7 +92,7 @@ class Image:
     def is_visible_to(self, viewer: Viewer) -> bool:
         """Whether `viewer` may know of it. Stores say the same in their queries."""
         return (
-            viewer.is_admin
+            viewer.sees_all
             or self.visibility in (Visibility.PUBLIC, Visibility.COMMUNITY)
             or (viewer.project is not None and self.owner == viewer.project)
         )

@@ -101,7 +101,7 @@ class _NoBlankIds:
 def _viewer(request: Request) -> Viewer:
     caller = request.context.caller
     assert isinstance(caller, Caller), "the edge has let nobody in without a token"
-    return Viewer(caller.project, caller.is_admin)
+    return Viewer(caller.project, is_admin=caller.is_admin, is_service=caller.is_service)
 
 
 @dataclass(frozen=True)

@@ -96,7 +96,7 @@ class DatabaseImageStore:
 
 def _visible_to(viewer: Viewer) -> ColumnElement[bool]:
     """Image.is_visible_to, for the database."""
-    if viewer.is_admin:
+    if viewer.sees_all:
         return true()
     open_to_all = ImageRow.visibility.in_([Visibility.PUBLIC.value, Visibility.COMMUNITY.value])
     return or_(open_to_all, ImageRow.owner == viewer.project) if viewer.project is not None else open_to_all

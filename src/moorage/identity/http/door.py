@@ -6,6 +6,7 @@ from moorage.domain.caller import Caller
 from moorage.domain.errors import NotFound, Unauthorized
 from moorage.identity.http.directory import add_directory
 from moorage.identity.http.grants import add_grants
+from moorage.identity.http.inventory import add_inventory
 from moorage.identity.http.tokens import add_tokens
 from moorage.identity.http.versions import add_versions
 from moorage.identity.scoping import REFUSED
@@ -38,6 +39,7 @@ def make_app(service: IdentityService, *, public_url: str | None = None) -> Asgi
     add_tokens(app, service, public_url)
     add_directory(app, service, public_url)
     add_grants(app, service, public_url)
+    add_inventory(app, service, public_url)
 
     async def mountable(scope: Scope, receive: Receive, send: Send) -> None:
         await app(dict(scope), receive, send)
