@@ -2,7 +2,8 @@
 
 import secrets
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from datetime import datetime
 from functools import partial
 from pathlib import Path
 from typing import Any, Never
@@ -24,7 +25,7 @@ from moorage.adapters.database.timeline import DatabaseFactStore, TimelineTables
 from moorage.adapters.http.external_events_client import HttpExternalEvents
 from moorage.adapters.http.image_client import HttpImageApi
 from moorage.adapters.http.network_client import HttpNetworkApi
-from moorage.adapters.http.session import PasswordTokens, Session, error_of
+from moorage.adapters.http.session import Session, error_of
 from moorage.adapters.http.transport import InProcess
 from moorage.compute_api.bootstrap import bootstrap as bootstrap_flavors
 from moorage.compute_api.http.app import make_app as compute_app
@@ -104,7 +105,7 @@ class ControlPlane:
 
     def session(self, path: str, user: str = "nova", project: str = "service") -> Session:
         """A service user's way to one of the services, without a socket."""
-        return _session(self.app, self.parts, path, user, project)
+        return _session(self.app, self.identity, path, user, project)
 
     def close(self) -> None:
         for database in self.databases:
@@ -130,12 +131,12 @@ def make_control_plane(parts: Parts) -> ControlPlane:
         bus=parts.bus,
         clock=parts.clock,
         timeline=told,
-        network=HttpNetworkApi(_session(app, parts, "network", "nova")),
-        images=HttpImageApi(_session(app, parts, "image", "nova")),
+        network=HttpNetworkApi(_session(app, identity, "network", "nova")),
+        images=HttpImageApi(_session(app, identity, "image", "nova")),
         new_id=lambda: str(uuid4()),
         new_key=_new_key,
     )
-    events = HttpExternalEvents(_session(app, parts, "compute/v2.1", "neutron"))
+    events = HttpExternalEvents(_session(app, identity, "compute/v2.1", "neutron"))
     network = NetworkService(
         store=SqlNetworkStore(database("network", NetworkTables), parts.clock),
         bus=parts.bus,
@@ -167,10 +168,26 @@ def _identity(parts: Parts, store: DatabaseIdentityStore) -> IdentityService:
     )
 
 
-def _session(app: Asgi, parts: Parts, path: str, user: str, project: str = "service") -> Session:
-    transport = InProcess(app)
-    tokens = PasswordTokens(transport, f"{INSIDE}/identity", user, parts.user_passwords[user], project, parts.clock)
-    return Session(transport, f"{INSIDE}/{path}", tokens)
+def _session(app: Asgi, identity: IdentityService, path: str, user: str, project: str = "service") -> Session:
+    return Session(InProcess(app), f"{INSIDE}/{path}", _IssuedTokens(identity, user, project))
+
+
+@dataclass
+class _IssuedTokens:
+    """Tokens of a user of our own process, who need not prove by a password (0.1 s each) what we know."""
+
+    identity: IdentityService
+    user: str
+    project: str
+    _token: str = field(default="", repr=False)
+    _renew_at: datetime | None = None
+
+    async def token(self, *, fresh: bool = False) -> str:
+        now = self.identity.clock.now()
+        if fresh or self._renew_at is None or now >= self._renew_at:
+            self._token = await self.identity.issue_for(self.user, self.project)
+            self._renew_at = now + self.identity.token_life / 2
+        return self._token
 
 
 async def _require_visible(app: Asgi, server: ServerId, token: str) -> None:
