@@ -110,6 +110,8 @@ async def test_a_process_is_started_once_and_says_how_it_ended(world: World, tmp
     )
     assert await world.start("speaker", ["sh", "-c", "echo again"], log=log) == pid
     assert await world.processes() == {"speaker": pid}
+    while log.read_text() != "hi\n":
+        await asyncio.sleep(0.001)
     async with asyncio.timeout(5), asyncio.TaskGroup() as group:
         ended = group.create_task(world.wait("speaker"))
         await world.signal("speaker", signal.SIGTERM)
@@ -126,6 +128,37 @@ async def test_a_program_that_is_not_there_is_invalid(world: World) -> None:
         await world.start("nothing", ["/no/such/program"])
     with pytest.raises(NotFound):
         await world.start("nothing", ["sleep", "1"], namespace="nowhere")
+
+
+@root_only
+async def test_no_request_ends_the_world() -> None:
+    async with HolderProcess() as holder:
+        world = holder.world("host-1")
+        for refused in (
+            holder.world("../host").namespaces(),
+            holder.world("").namespaces(),
+            world.make_namespace("../guest"),
+            world.make_namespace(""),
+            world.make_tap("a" * 16),
+            world.start("a", []),
+            world.start("a", ["sl\0eep"]),
+            world.start("a", ["\udcff"]),
+            world.start("a", ["a" * 30_000] * 6),
+            world.start("a", ["a"] * 1000),
+            world.start("a", ["/"]),
+            world.start("a", ["true"], environment={"A=B": ""}),
+            world.start("a", ["true"], log=Path("somewhere")),
+            world.start("a", ["true"], log=Path("/no/such/directory/log")),
+            world.signal("a", 0),
+            world.move_link("lo", ROOT, ROOT, LinkChange(addresses=("1.2.3.444/24",))),
+            world.move_link("lo", ROOT, ROOT, LinkChange(mac="somewhere")),
+            world.socket(socket.AF_UNIX, socket.SOCK_STREAM),
+        ):
+            with pytest.raises(Invalid):
+                await refused
+        with pytest.raises(Unavailable):
+            await world.socket(socket.AF_INET, 9)
+        assert await world.namespaces() == frozenset()
 
 
 async def test_stop_asks_first_and_then_kills(world: World, tmp_path: Path) -> None:

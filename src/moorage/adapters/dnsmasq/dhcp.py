@@ -70,7 +70,6 @@ class Dnsmasq:
         files = self._files(wanted.network)
         configuration = rendering.configuration(wanted, files)
         must_start = not is_alive or wanted.network in self._owing or _text(files.configuration) != configuration
-        _write(files.configuration, configuration)
         _write(files.options, rendering.options(wanted))
         _write(files.hosts, rendering.hosts(wanted))
         _limit(files.log)
@@ -78,12 +77,13 @@ class Dnsmasq:
         if not must_start:
             must_start = not await self._reload(wanted, leases.stale(leases.parsed(_text(files.leases)), reserved))
         if must_start:
-            await self._start(wanted, reserved)
+            await self._start(wanted, configuration, reserved)
 
-    async def _start(self, wanted: DhcpNetwork, reserved: Set[tuple[str, str]]) -> None:
+    async def _start(self, wanted: DhcpNetwork, configuration: str, reserved: Set[tuple[str, str]]) -> None:
         name, files = server_name(wanted.network), self._files(wanted.network)
         await self._world.stop(name)
         self._owing.discard(wanted.network)
+        _write(files.configuration, configuration)  # it is what the running one has read, or none runs
         await self._world.make_namespace(name)
         change = LinkChange(mac=wanted.mac, mtu=wanted.mtu, addresses=rendering.server_addresses(wanted))
         with translating({NotFound: Unavailable}, f"taking {wanted.device} into {name}"):

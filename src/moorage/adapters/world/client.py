@@ -19,6 +19,7 @@ import moorage
 from moorage.adapters.world import protocol
 from moorage.adapters.world.protocol import OpenSocket, Operation, Reply, Request, Value
 from moorage.domain.errors import Conflict, Invalid, MoorageError, NotFound, Unavailable
+from moorage.kit.translating import translating
 from moorage.seams.world import ROOT, LinkChange
 
 _CALL_TIMEOUT = 10.0  # seconds
@@ -36,7 +37,10 @@ _replies = msgspec.msgpack.Decoder(Reply)
 
 
 class HolderProcess:
-    """A holder of our own, for the length of an `async with`: its world ends with it, and leaves nothing behind."""
+    """A holder of our own, for the length of an `async with`: its world ends with it, and leaves nothing behind.
+
+    It also ends with the thread that entered it: enter it in one that lives on, such as the main thread.
+    """
 
     def __init__(self) -> None:
         self._process: Process | None = None
@@ -63,11 +67,13 @@ class HolderProcess:
                 connection.close()
                 raise Unavailable("starting the holder") from error
         self._connection = connection
+        answers = False
         try:
-            await self.world("here").namespaces()
-        except MoorageError:
-            await self._end()
-            raise
+            await connection.call("", protocol.ListHosts())
+            answers = True
+        finally:
+            if not answers:
+                connection.close()  # which ends it
         return self
 
     async def __aexit__(
@@ -158,7 +164,8 @@ class Connection:
                 self._send(number, host, protocol.Forget(number))
 
     def _send(self, number: int, host: str, operation: Operation) -> None:
-        message = _encoder.encode(Request(number, host, msgspec.Raw(_encoder.encode(operation))))
+        with translating({UnicodeEncodeError: Invalid}, f"asking for {type(operation).__name__}"):
+            message = _encoder.encode(Request(number, host, msgspec.Raw(_encoder.encode(operation))))
         if len(message) > protocol.BIGGEST:
             raise Invalid(f"{type(operation).__name__} takes {len(message)} bytes, more than {protocol.BIGGEST}")
         if self._is_closed:

@@ -1,8 +1,11 @@
 """What the holder does for each operation: the hosts of its world, their namespaces and processes."""
 
 import os
+import re
 import signal
 import socket
+import sys
+import traceback
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
@@ -10,7 +13,7 @@ from moorage.adapters.world import processes, protocol
 from moorage.adapters.world.links import NetworkNamespace
 from moorage.adapters.world.processes import Process
 from moorage.adapters.world.protocol import Value
-from moorage.domain.errors import MoorageError, NotFound, Unavailable
+from moorage.domain.errors import Invalid, MoorageError, NotFound, Unavailable
 
 _MOST_HOSTS = 1024
 _MOST_ENDED = 1024  # exit codes kept for each host
@@ -51,6 +54,9 @@ class Hosts:
 
     def carry_out(self, host_name: str, operation: protocol.AnyOperation, caller: object, answer: Answer) -> None:
         """Do it, and answer once: now, or after a process has ended. `caller` names the call for `forget`."""
+        if isinstance(operation, protocol.ListHosts):
+            answer(sorted(self._hosts))
+            return
         try:
             host = self._host(host_name)
             match operation:
@@ -64,8 +70,9 @@ class Hosts:
                     answer(self._at_once(host, operation))
         except MoorageError as error:
             answer(error)
-        except OSError as error:  # no descriptors left, say: not a reason to end the world
-            answer(Unavailable(f"{type(operation).__name__} on host {host_name}: {error}"))
+        except Exception as error:  # a bug, or no descriptors left: no reason to end a world full of guests
+            traceback.print_exc(file=sys.stderr)
+            answer(Unavailable(f"{type(operation).__name__} on host {host_name}: {error!r}"))
 
     def forget(self, caller: object) -> None:
         """A call is not waited for any more."""
@@ -86,6 +93,8 @@ class Hosts:
         self._removals = {removal for removal in self._removals if not removal.is_done()}
 
     def _host(self, name: str) -> Host:
+        if re.search(protocol.NAME, name) is None:
+            raise Invalid(f"{name!r} is no name for a host")
         if name not in self._hosts:
             if len(self._hosts) >= _MOST_HOSTS:
                 raise Unavailable(f"this world has {_MOST_HOSTS} hosts already")

@@ -7,16 +7,17 @@ from msgspec import Meta, Raw, Struct, field
 BIGGEST = 131_072  # bytes of a message
 MOST_CALLS = 4096  # under way on one connection
 
-Name = Annotated[str, Meta(pattern=r"\A[A-Za-z0-9][A-Za-z0-9._-]{0,63}\Z")]
+NAME = r"\A[A-Za-z0-9][A-Za-z0-9._-]{0,63}\Z"
+Name = Annotated[str, Meta(pattern=NAME)]
 NamespaceName = Annotated[str, Meta(pattern=r"\A(?:[A-Za-z0-9][A-Za-z0-9._-]{0,63})?\Z")]  # "" is the host's own
 Device = Annotated[str, Meta(pattern=r"\A[A-Za-z0-9][A-Za-z0-9._-]{0,14}\Z")]
 Mac = Annotated[str, Meta(pattern=r"\A[0-9a-fA-F]{2}(?::[0-9a-fA-F]{2}){5}\Z")]
 Cidr = Annotated[str, Meta(pattern=r"\A[0-9]{1,3}(?:\.[0-9]{1,3}){3}/[0-9]{1,2}\Z")]
 Mtu = Annotated[int, Meta(ge=68, le=65535)]
-Argument = Annotated[str, Meta(max_length=32_768)]
+Argument = Annotated[str, Meta(pattern=r"\A[^\0]*\Z", max_length=32_768)]
 FilePath = Annotated[str, Meta(pattern=r"\A/[^\0]*\Z", max_length=1024)]
 Variable = Annotated[str, Meta(pattern=r"\A[^=\0]{1,128}\Z")]
-Text = Annotated[str, Meta(max_length=4096)]
+Text = Annotated[str, Meta(pattern=r"\A[^\0]*\Z", max_length=4096)]
 
 
 class Operation(Struct, frozen=True, forbid_unknown_fields=True, tag_field="do"):
@@ -95,6 +96,10 @@ class OpenSocket(Operation, frozen=True, tag="open_socket"):
     protocol: Annotated[int, Meta(ge=0, le=65535)]
 
 
+class ListHosts(Operation, frozen=True, tag="list_hosts"):
+    """Those that have been named. Concerns no host, and makes none."""
+
+
 class Forget(Operation, frozen=True, tag="forget"):
     """The caller waits no more for `call`. Has no reply."""
 
@@ -115,6 +120,7 @@ AnyOperation = (
     | Wait
     | ListProcesses
     | OpenSocket
+    | ListHosts
     | Forget
 )
 
@@ -124,8 +130,8 @@ ErrorName = Literal["Invalid", "NotFound", "Conflict", "Unavailable"]
 
 class Request(Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
     call: int
-    host: Name
-    operation: Raw  # decoded by itself, so that a bad one can be answered
+    host: str
+    operation: Raw  # checked apart, like the host's name, so that a bad one can be answered
 
 
 class Reply(Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
