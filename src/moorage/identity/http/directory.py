@@ -11,7 +11,7 @@ from moorage.domain.caller import Caller
 from moorage.domain.errors import Forbidden, Invalid
 from moorage.domain.identity import Domain, Project, Role, User
 from moorage.identity.directory import Directory
-from moorage.identity.http.base import base_url, caller_of, require_admin, require_reader
+from moorage.identity.http.callers import base_url, caller_of, require_admin, require_reader
 from moorage.identity.requests import (
     ChangedDomain,
     ChangedProject,

@@ -8,7 +8,7 @@ import falcon.asgi
 from moorage.domain.errors import NotFound
 from moorage.domain.identity import WHOLE_SYSTEM, Domain, Grant, Project, Role, Scope, ScopeKind, User
 from moorage.identity.directory import Directory
-from moorage.identity.http.base import base_url, caller_of, is_asked, require_admin, require_reader
+from moorage.identity.http.callers import base_url, caller_of, is_asked, require_admin, require_reader
 from moorage.identity.service import IdentityService
 from moorage.identity.views import assignment_view, listed, role_view
 from moorage.kit.web import Request, Response, send, send_nothing

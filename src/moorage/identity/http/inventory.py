@@ -9,7 +9,7 @@ import falcon.asgi
 from moorage.domain.errors import NotFound
 from moorage.domain.identity import User
 from moorage.identity.catalog import REGION, catalog
-from moorage.identity.http.base import base_url, caller_of, require_reader
+from moorage.identity.http.callers import base_url, caller_of, require_reader
 from moorage.identity.service import IdentityService
 from moorage.identity.views import listed
 from moorage.kit.web import Request, Response, send

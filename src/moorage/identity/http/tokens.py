@@ -6,7 +6,7 @@ import falcon.asgi
 
 from moorage.domain.errors import Forbidden
 from moorage.identity.catalog import catalog
-from moorage.identity.http.base import base_url, caller_of, is_asked
+from moorage.identity.http.callers import base_url, caller_of, is_asked
 from moorage.identity.requests import AuthBody
 from moorage.identity.service import IdentityService
 from moorage.identity.tokens import Token

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import falcon.asgi
 
-from moorage.identity.http.base import base_url
+from moorage.identity.http.callers import base_url
 from moorage.identity.views import version
 from moorage.kit.web import Request, Response, send
 

@@ -1,4 +1,4 @@
-"""What all of identity's routes share: where the cloud is, who calls and what they may."""
+"""Who calls identity: by which address, and what they may."""
 
 from moorage.domain.caller import Caller
 from moorage.domain.errors import Forbidden
