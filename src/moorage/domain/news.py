@@ -16,6 +16,12 @@ def concerns_compute(port: Port) -> bool:
     return port.device_owner.startswith("compute:") and _is_uuid(port.device_id)
 
 
+def server_of(port: Port) -> ServerId:
+    """The server of a port that concerns compute, however its id is spelt there."""
+    bare = _bare(port.device_id)
+    return ServerId("-".join((bare[:8], bare[8:12], bare[12:16], bare[16:20], bare[20:])))
+
+
 def news(before: Port | None, after: Port | None) -> list[ExternalEvent]:
     """The events that a change from `before` to `after` makes; None stands for "there is no such port"."""
     if after is None:
@@ -41,9 +47,9 @@ def still_says(event: ExternalEvent, port: Port | None) -> bool:
     match event.name:
         case EventName.VIF_PLUGGED:
             wanted = PortStatus.ERROR if event.status is EventStatus.FAILED else PortStatus.ACTIVE
-            return port is not None and port.status is wanted and port.device_id == event.server
+            return port is not None and port.status is wanted and server_of(port) == event.server
         case EventName.VIF_UNPLUGGED:
-            return port is not None and port.status is PortStatus.DOWN and port.device_id == event.server
+            return port is not None and port.status is PortStatus.DOWN and server_of(port) == event.server
         case EventName.VIF_DELETED:
             return port is None
         case EventName.CHANGED:
@@ -51,7 +57,7 @@ def still_says(event: ExternalEvent, port: Port | None) -> bool:
 
 
 def _event(port: Port, name: EventName, status: EventStatus | None = EventStatus.COMPLETED) -> ExternalEvent:
-    return ExternalEvent(name=name, server=ServerId(_dashed(port.device_id)), tag=port.id, status=status)
+    return ExternalEvent(name=name, server=server_of(port), tag=port.id, status=status)
 
 
 def _as_shown(port: Port) -> Port:
@@ -74,8 +80,3 @@ def _bare(text: str) -> str:
 def _is_uuid(text: str) -> bool:
     bare = _bare(text)
     return len(bare) == 32 and set(bare) <= _HEX
-
-
-def _dashed(text: str) -> str:
-    bare = _bare(text)
-    return "-".join((bare[:8], bare[8:12], bare[12:16], bare[16:20], bare[20:]))

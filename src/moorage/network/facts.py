@@ -3,8 +3,7 @@
 from datetime import datetime
 
 from moorage.domain.hops import Fact, Hop, SubFact
-from moorage.domain.ids import ServerId
-from moorage.domain.news import concerns_compute
+from moorage.domain.news import concerns_compute, server_of
 from moorage.domain.port import Port, PortStatus, Provisioner, is_bound
 
 WHO = "network"
@@ -27,7 +26,7 @@ def facts_of(before: Port | None, after: Port, *, wall: datetime, monotonic: flo
             wall=wall,
             monotonic=monotonic,
             who=WHO,
-            server=ServerId(after.device_id),
+            server=server_of(after),
             port=after.id,
             generation=after.binding.generation,
             host=after.binding.host,

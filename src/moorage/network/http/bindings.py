@@ -19,41 +19,41 @@ class Bindings:
     def __init__(self, ports: Ports) -> None:
         self._ports = ports
 
-    async def on_get(self, request: Request, response: Response, port: str) -> None:
-        found = await self._of_compute(request, port)
+    async def on_get(self, request: Request, response: Response, thing: str) -> None:
+        found = await self._of_compute(request, thing)
         send(response, {"bindings": [binding_view(found.binding, found)] if found.binding.host else []})
 
-    async def on_post(self, request: Request, response: Response, port: str) -> None:
-        found = await self._of_compute(request, port)
+    async def on_post(self, request: Request, response: Response, thing: str) -> None:
+        found = await self._of_compute(request, thing)
         body = read_one(await body_of(request), "binding", BindingNew)
         if found.binding.host == body.host:
             raise Conflict(
-                f"Binding for port {port} on host {body.host} already exists.", kind="PortBindingAlreadyExists"
+                f"Binding for port {thing} on host {body.host} already exists.", kind="PortBindingAlreadyExists"
             )
         if found.binding.host:
-            raise _refused(port, body.host, "a port here has one host")
+            raise _refused(thing, body.host, "a port here has one host")
         bound = await self._bind(caller_of(request), found, {"host_id": body.host, **given(body)})
         if bound.binding.vif_type is VifType.BINDING_FAILED:
             await self._bind(caller_of(request), bound, {"host_id": None})
-            raise _refused(port, body.host, "no live agent is there")
+            raise _refused(thing, body.host, "no live agent is there")
         send(response, {"binding": binding_view(bound.binding, bound)}, 201)
 
-    async def on_get_one(self, request: Request, response: Response, port: str, host: str) -> None:
-        found = await self._on(request, port, host)
+    async def on_get_one(self, request: Request, response: Response, thing: str, host: str) -> None:
+        found = await self._on(request, thing, host)
         send(response, {"binding": binding_view(found.binding, found)})
 
-    async def on_put_one(self, request: Request, response: Response, port: str, host: str) -> None:
-        found = await self._on(request, port, host)
+    async def on_put_one(self, request: Request, response: Response, thing: str, host: str) -> None:
+        found = await self._on(request, thing, host)
         body = read_one(await body_of(request), "binding", BindingEdit)
         bound = await self._bind(caller_of(request), found, given(body))
         send(response, {"binding": binding_view(bound.binding, bound)})
 
-    async def on_put_activate(self, request: Request, response: Response, port: str, host: str) -> None:
-        await self._on(request, port, host)
-        raise Conflict(f"Binding for port {port} on host {host} is already active.", kind="PortBindingAlreadyActive")
+    async def on_put_activate(self, request: Request, response: Response, thing: str, host: str) -> None:
+        await self._on(request, thing, host)
+        raise Conflict(f"Binding for port {thing} on host {host} is already active.", kind="PortBindingAlreadyActive")
 
-    async def on_delete_one(self, request: Request, response: Response, port: str, host: str) -> None:
-        found = await self._on(request, port, host)
+    async def on_delete_one(self, request: Request, response: Response, thing: str, host: str) -> None:
+        found = await self._on(request, thing, host)
         await self._bind(caller_of(request), found, {"host_id": None, "profile": {}})
         send_nothing(response)
 
@@ -69,10 +69,10 @@ class Bindings:
             raise Invalid(f"Port {port} is not owned by compute: it has no bindings here.", kind="BadRequest")
         return found
 
-    async def _on(self, request: Request, port: str, host: str) -> Port:
-        found = await self._of_compute(request, port)
+    async def _on(self, request: Request, thing: str, host: str) -> Port:
+        found = await self._of_compute(request, thing)
         if found.binding.host != host:
-            raise NotFound(f"Binding for port {port} for host {host} could not be found.", kind="PortBindingNotFound")
+            raise NotFound(f"Binding for port {thing} for host {host} could not be found.", kind="PortBindingNotFound")
         return found
 
 
