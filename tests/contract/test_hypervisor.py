@@ -17,7 +17,8 @@ from moorage.adapters.memory.dhcp import MemoryDhcp
 from moorage.adapters.memory.hypervisor import MemoryHypervisor
 from moorage.adapters.memory.switch import MemorySwitch
 from moorage.adapters.netns.hypervisor import NetnsHypervisor, guest_name
-from moorage.adapters.qemu.hypervisor import QemuHypervisor, process_name
+from moorage.adapters.qemu.endings import process_name
+from moorage.adapters.qemu.hypervisor import QemuHypervisor
 from moorage.adapters.world.client import HolderProcess
 from moorage.domain.errors import Conflict, NotFound
 from moorage.domain.ids import PortId, ServerId

@@ -16,6 +16,7 @@ import pytest
 from tests.real.guests import moorage_guest, said
 
 from moorage.adapters.qemu.hypervisor import QemuHypervisor
+from moorage.adapters.qemu.monitor import Monitor
 from moorage.adapters.world.client import HeldWorld, HolderProcess
 from moorage.domain.errors import Conflict, Invalid, NotFound
 from moorage.domain.ids import PortId, ServerId, device_name
@@ -222,6 +223,24 @@ async def test_a_guest_takes_what_dhcp_says_however_late_and_serves_its_page(
             while more := await loop.sock_recv(browser, 4096):
                 page += more
     assert b"hello from harbour" in page
+
+
+async def test_a_guest_that_was_off_when_its_reboot_was_interrupted_is_found_off(
+    world: HeldWorld, tmp_path: Path, runtime: Path, guest: Guest
+) -> None:
+    async with running(QemuHypervisor(world, tmp_path, runtime)) as first:
+        await first.create_stopped(guest)
+        await first.resume(SERVER)
+        await said(first, SERVER, INIT_IS_UP)
+    monitor = Monitor(runtime / f"{SERVER}.qmp")
+    await monitor.execute("set-action", {"shutdown": "pause"})
+    assert await monitor.execute_until("system_powerdown", "SHUTDOWN", patience=8.0, again=2.0)
+    await monitor.close()
+    async with running(QemuHypervisor(world, tmp_path, runtime)) as second:
+        async with asyncio.timeout(5):
+            assert await anext(aiter(second.ended())) == SERVER
+        assert await second.states() == {SERVER: GuestState.OFF}
+        assert await world.processes() == {}
 
 
 async def test_nothing_is_left_of_a_destroyed_guest(

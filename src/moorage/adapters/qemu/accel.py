@@ -18,8 +18,13 @@ async def kvm_works(image: GuestImage, cache: Path, *, program: str = "qemu-syst
         if known_boot == boot.strip():
             return answer == "works"
     works = await _boots(image, program)
-    await asyncio.to_thread(cache.write_text, f"{boot.strip()} {'works' if works else 'fails'}\n")
+    await asyncio.to_thread(_keep, cache, f"{boot.strip()} {'works' if works else 'fails'}\n")
     return works
+
+
+def _keep(cache: Path, answer: str) -> None:
+    cache.parent.mkdir(parents=True, exist_ok=True)
+    cache.write_text(answer)
 
 
 async def _boots(image: GuestImage, program: str) -> bool:

@@ -3,7 +3,6 @@
 import asyncio
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import suppress
-from functools import partial
 from pathlib import Path
 from typing import Never, ParamSpec, TypeVar
 from weakref import WeakValueDictionary
@@ -12,12 +11,11 @@ import structlog
 
 from moorage.adapters.qemu.command_line import Accelerator, Files, command_line
 from moorage.adapters.qemu.disk import make_overlay
+from moorage.adapters.qemu.endings import Endings, process_name
 from moorage.adapters.qemu.monitor import Monitor
 from moorage.adapters.qemu.records import Record, Records
 from moorage.domain.errors import Conflict, Exhausted, Invalid, NotFound, Unavailable
 from moorage.domain.ids import ServerId
-from moorage.kit.per_key import PerKey
-from moorage.kit.retry import retry
 from moorage.kit.supervise import supervise
 from moorage.kit.translating import translating
 from moorage.seams.hypervisor import Guest, GuestState
@@ -76,14 +74,12 @@ class QemuHypervisor:
         self._last: dict[ServerId, GuestState] = {}
         self._allocating = asyncio.Lock()
         self._locks: WeakValueDictionary[ServerId, asyncio.Lock] = WeakValueDictionary()
-        self._watchers: PerKey[tuple[ServerId, int]] = PerKey()
-        self._stopped: set[tuple[ServerId, int]] = set()  # by us: no news when they end
-        self._ended: dict[ServerId, None] = {}
-        self._something_ended = asyncio.Event()
+        self._rebooting: set[ServerId] = set()
+        self._endings = Endings(world, self._is_gone)
 
     async def run(self) -> Never:
         """Watch the guests' processes, and keep console logs from filling the disk."""
-        await supervise([("qemu processes", self._watchers.run), ("qemu guests", self._look_after_all)])
+        await supervise([("qemu processes", self._endings.run), ("qemu guests", self._look_after_all)])
 
     async def close(self) -> None:
         """Let go of the guests, which go on."""
@@ -100,6 +96,8 @@ class QemuHypervisor:
             if state in (GuestState.RUNNING, GuestState.PAUSED):
                 raise Conflict(f"creating guest {guest.server}: it is {state} already")
             if state is GuestState.HELD and before is not None and before.guest.nics == guest.nics:
+                if pid := (await self._world.processes()).get(process_name(guest.server)):
+                    self._endings.watch(guest.server, pid)  # one that made it may have been cancelled just before
                 return
             if guest.image.kernel is None and guest.image.disk is None:
                 raise Invalid(f"creating guest {guest.server}: its image has neither a kernel nor a disk")
@@ -116,6 +114,7 @@ class QemuHypervisor:
                 await monitor.execute("cont")
                 if (status := await monitor.status()) != "running":
                     raise Unavailable(f"resuming guest {server}: QEMU says it is {status}")
+                self._last[server] = GuestState.RUNNING
 
     async def power_off(self, server: ServerId, *, patience: float = 0.0) -> None:
         async with self._one_at_a_time(server):
@@ -131,17 +130,11 @@ class QemuHypervisor:
             state = await self._state(server)
             if state is not GuestState.RUNNING:
                 raise Conflict(f"rebooting guest {server}: it is {state}")
-            monitor = self._monitor(server)
-            if patience > 0:
-                # An OS that switches itself off ends QEMU; now it shall only stop, to be reset (as libvirt does it).
-                await monitor.execute("set-action", {"shutdown": "pause"})
-                if not await monitor.execute_until(
-                    "system_powerdown", "SHUTDOWN", patience=patience, again=PRESS_EVERY
-                ):
-                    log.info("guest %s was reset: it did not shut down in %s s", server, patience)
-            await monitor.execute_until("system_reset", "RESET", patience=2.0, again=2.0)
-            await monitor.execute("set-action", {"shutdown": "poweroff"})
-            await monitor.execute("cont")  # resets of a guest that stands leave it in prelaunch
+            self._rebooting.add(server)
+            try:
+                await self._restart(server, patience)
+            finally:
+                self._rebooting.discard(server)
 
     async def destroy(self, server: ServerId) -> None:
         async with self._one_at_a_time(server):
@@ -150,7 +143,7 @@ class QemuHypervisor:
             for nic in record.guest.nics if record else ():
                 await self._world.remove_link(nic.device)
             await self._on_disk(self._records.forget, server)
-            self._ended.pop(server, None)
+            self._endings.forget(server)
             self._last.pop(server, None)
 
     async def states(self) -> Mapping[ServerId, GuestState]:
@@ -158,6 +151,9 @@ class QemuHypervisor:
         silent: list[ServerId] = []
 
         async def ask(server: ServerId) -> None:
+            if server in self._rebooting:  # off and held in passing, which is nobody's business
+                found[server] = GuestState.RUNNING
+                return
             try:
                 found[server] = await self._state(server)
             except Unavailable:  # one that hangs shall not hide the others
@@ -173,14 +169,8 @@ class QemuHypervisor:
             raise Unavailable(f"listing guests: no answer from QEMU of {', '.join(silent)}")
         return found
 
-    async def ended(self) -> AsyncIterator[ServerId]:
-        while True:
-            while not self._ended:
-                self._something_ended.clear()
-                await self._something_ended.wait()
-            server = next(iter(self._ended))
-            del self._ended[server]
-            yield server
+    def ended(self) -> AsyncIterator[ServerId]:
+        return self._endings.ended()
 
     async def console(self, server: ServerId) -> bytes:
         await self._known(server)
@@ -199,7 +189,7 @@ class QemuHypervisor:
         await make_overlay(guest.image, self._records.disk(server), disk_gib=guest.disk_gib, program=self._qemu_img)
         for nic in guest.nics:
             await self._world.make_tap(nic.device, mtu=nic.mtu)
-        self._ended.pop(server, None)
+        self._endings.forget(server)
         argv = command_line(
             guest, self._files(guest), program=self._program, accelerator=self._accelerator, uid=record.uid
         )
@@ -208,7 +198,7 @@ class QemuHypervisor:
         status = await self._first_status(server)
         if status != "prelaunch":
             raise Unavailable(f"creating guest {server}: QEMU says it is {status}")
-        self._watch(server, pid)
+        self._endings.watch(server, pid)
 
     def _prepare(self, record: Record) -> None:
         self._runtime.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -239,12 +229,23 @@ class QemuHypervisor:
         """The process gone, and its sockets; SIGTERM makes QEMU write its disk back and end, held or running."""
         pid = (await self._world.processes()).get(process_name(server))
         if pid is not None:
-            self._expect_end(server, pid)
+            self._endings.expect(server, pid)
             await self._world.stop(process_name(server), patience=patience)
         if monitor := self._monitors.pop(server, None):
             await monitor.close()
         for path in (self._socket(server, "qmp"), self._socket(server, "serial")):
             path.unlink(missing_ok=True)
+
+    async def _restart(self, server: ServerId, patience: float) -> None:
+        monitor = self._monitor(server)
+        if patience > 0:
+            # An OS that switches itself off ends QEMU; now it shall only stop, to be reset (as libvirt does it).
+            await monitor.execute("set-action", {"shutdown": "pause"})
+            if not await monitor.execute_until("system_powerdown", "SHUTDOWN", patience=patience, again=PRESS_EVERY):
+                log.info("guest %s was reset: it did not shut down in %s s", server, patience)
+        await monitor.execute_until("system_reset", "RESET", patience=2.0, again=2.0)
+        await monitor.execute("set-action", {"shutdown": "poweroff"})
+        await monitor.execute("cont")  # a reset leaves an OS that is off in prelaunch
 
     async def _ask_to_end(self, server: ServerId) -> None:
         """Press its power button until its process has ended; an OS that is still booting does not feel the first."""
@@ -252,7 +253,7 @@ class QemuHypervisor:
             try:
                 if await self._monitor(server).status() != "running":
                     return
-                self._expect_end(server, pid)
+                self._endings.expect(server, pid)
                 await self._monitor(server).execute("system_powerdown")
             except Unavailable as error:
                 log.info("guest %s could not be asked to switch off: %s", server, error)
@@ -299,30 +300,18 @@ class QemuHypervisor:
                 server = record.guest.server
                 await self._on_disk(self._records.cut_console, server)
                 pid = processes.get(process_name(server))
-                if pid is not None and not self._watchers.busy((server, pid)):
-                    self._watch(server, pid)
+                if pid is not None and self._endings.watch(server, pid):
                     await self._mend(server)
             await asyncio.sleep(self._look_every)
 
-    def _watch(self, server: ServerId, pid: int) -> None:
-        self._watchers.start((server, pid), "watch", partial(self._until_ended, server, pid))
-
-    async def _until_ended(self, server: ServerId, pid: int) -> None:
-        with suppress(NotFound):  # it ended before we looked
-            await retry(partial(self._world.wait, process_name(server)), on=Unavailable, timeout=None)
-        if (server, pid) in self._stopped:
-            self._stopped.discard((server, pid))
-            return
+    async def _is_gone(self, server: ServerId) -> bool:
+        """After the end of its process; lets go of its monitor."""
         async with self._one_at_a_time(server):
-            if process_name(server) not in await self._world.processes():
-                if monitor := self._monitors.pop(server, None):
-                    await monitor.close()
-                self._ended[server] = None
-                self._something_ended.set()
-
-    def _expect_end(self, server: ServerId, pid: int) -> None:
-        if self._watchers.busy((server, pid)):
-            self._stopped.add((server, pid))
+            if process_name(server) in await self._world.processes():
+                return False
+            if monitor := self._monitors.pop(server, None):
+                await monitor.close()
+            return True
 
     async def _mend(self, server: ServerId) -> None:
         """End what another adapter may have left of a reboot: an OS that is off while its QEMU goes on."""
@@ -358,7 +347,3 @@ class QemuHypervisor:
             console=self._records.console(server),
             disk=self._records.disk(server) if guest.image.disk else None,
         )
-
-
-def process_name(server: ServerId) -> str:
-    return f"qemu-{server}"
