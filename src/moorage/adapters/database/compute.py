@@ -453,6 +453,8 @@ def _changed(session: Session, server: str, change: Change, begins: Beginning | 
 
 
 def _add_actions(session: Session, actions: Sequence[InstanceAction]) -> None:
+    if not actions:
+        return
     session.execute(
         _INSERT_ACTION,
         [{"server": action.server, "request_id": action.request_id, "document": _encode(action)} for action in actions],
