@@ -56,20 +56,21 @@ def main() -> int:
 
 
 def _listen(path: str) -> socket.socket:
-    door = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-    with suppress(FileNotFoundError):
-        try:
-            door.connect(path)
-        except ConnectionRefusedError:  # left over from a holder that was killed
-            os.unlink(path)
-        else:
+    """A socket that listens on `path`, which appears when it does."""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as other:
+        if other.connect_ex(path) == 0:
             raise FileExistsError(f"a holder listens on {path}")
+    fresh = f"{path}.new"
+    with suppress(FileNotFoundError):
+        os.unlink(fresh)
+    door = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     mask = os.umask(0o177)  # for its owner alone
     try:
-        door.bind(path)
+        door.bind(fresh)
     finally:
         os.umask(mask)
     door.listen(16)
+    os.rename(fresh, path)  # in place of one that was left over from a holder that was killed
     return door
 
 
