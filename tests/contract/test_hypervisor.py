@@ -146,7 +146,7 @@ async def test_a_guest_is_held_until_it_is_resumed(subject: Subject) -> None:
     await subject.hypervisor.resume(WEB)
     with pytest.raises(Conflict):
         await subject.hypervisor.create_stopped(subject.guest)
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(15):
         while b"moorage-guest:" not in await subject.hypervisor.console(WEB):
             await asyncio.sleep(0.001)
 
