@@ -12,6 +12,7 @@ from moorage.domain.ids import Generation, HostName, PortId
 from moorage.domain.port import (
     Mark,
     Port,
+    PortStatus,
     Report,
     absent,
     details_asked,
@@ -43,6 +44,7 @@ from moorage.wire.messages import (
 
 log = structlog.get_logger(__name__)
 QUEUE = "network"
+AWAITING = frozenset(PortStatus) - {PortStatus.ACTIVE}  # a server names all its reservations: few are news
 
 
 @dataclass(frozen=True)
@@ -118,8 +120,11 @@ class Agents:
             await self._told(await self.store.update_each(dict.fromkeys((*down, *up), change)))
 
     async def _dhcp_ready(self, message: DhcpReady) -> None:
-        rule = partial(dhcp_reported, host=HostName(message.host))
-        await self._told(await self.store.update_each({PortId(port): rule for port in message.ports}))
+        host, ports = HostName(message.host), frozenset(message.ports)
+        done = await self.store.update_bound(
+            host, lambda port: dhcp_reported(port, host) if port.id in ports else port, statuses=AWAITING
+        )
+        await self._told(done)
 
     async def _told(self, done: Mapping[PortId, Changed | MoorageError]) -> Mapping[PortId, Port]:
         """The ports as they are now; their facts go to the timeline, refusals to the log."""

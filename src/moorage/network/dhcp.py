@@ -8,7 +8,7 @@ from ipaddress import IPv4Network
 from uuid import UUID, uuid5
 
 from moorage.domain.errors import Conflict
-from moorage.domain.ids import HostName, PortId
+from moorage.domain.ids import HostName, NetworkId, PortId
 from moorage.domain.ipam import AddressWanted
 from moorage.domain.network import Network, Subnet
 from moorage.domain.port import Port, PortStatus, is_bound, rebound
@@ -33,12 +33,13 @@ class DhcpServers:
         A network is served where ports with addresses of a subnet with DHCP are bound; one that is not returned is
         not served.
         """
+        of = [NetworkId(network) for network in networks] or None
         bound = [
             port
-            for port in await self.store.ports(None, host=host)
+            for port in await self.store.ports(None, host=host, networks=of)
             if is_bound(port) and not port.device_owner.startswith("network:")
         ]
-        ids = list(dict.fromkeys(port.network_id for port in bound if not networks or port.network_id in networks))
+        ids = list(dict.fromkeys(port.network_id for port in bound))
         subnets = await self.store.subnets(None, networks=ids) if ids else ()
         specs = []
         for network in await self.store.networks(None, ids=ids) if ids else ():

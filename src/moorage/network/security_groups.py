@@ -35,9 +35,13 @@ class SecurityGroups:
             assert found is not None, f"project {project} has a default group and has none"
             return found
 
-    async def all(self, caller: Caller, ids: Collection[str] | None = None) -> Sequence[SecurityGroup]:
-        if caller.project is not None:
-            await self.default(caller.project)
+    async def all(
+        self, caller: Caller, ids: Collection[str] | None = None, *, projects: Collection[str] = ()
+    ) -> Sequence[SecurityGroup]:
+        """The groups the caller sees; its project has a `default` from now on, or those that a service asks for."""
+        for project in projects if caller.is_service and projects else [caller.project]:
+            if project is not None:
+                await self.default(ProjectId(project))
         return await self.store.groups(seen_by(caller), ids=ids)
 
     async def show(self, caller: Caller, group: str) -> SecurityGroup:

@@ -12,7 +12,7 @@ from moorage.domain.events import DeadEvent, Judgement, OutboxItem
 from moorage.domain.ids import HostName, NetworkId, PortId, ProjectId, SubnetId
 from moorage.domain.ipam import AddressWanted
 from moorage.domain.network import Network, Subnet
-from moorage.domain.port import Port
+from moorage.domain.port import Port, PortStatus
 from moorage.domain.security_group import SecurityGroup, SecurityGroupRule
 
 PortRule = Callable[[Port], Port]  # pure: it may be called again
@@ -128,8 +128,10 @@ class NetworkStore(Protocol):
     async def update_each(self, changes: Mapping[PortId, PortRule]) -> Mapping[PortId, Changed | MoorageError]:
         """Many updates in one transaction. A port that is not there, or whose rule refuses, holds up no other."""
 
-    async def update_bound(self, host: HostName, change: PortRule) -> Mapping[PortId, Changed | MoorageError]:
-        """`update_each` for every port bound to a host."""
+    async def update_bound(
+        self, host: HostName, change: PortRule, *, statuses: Collection[PortStatus] | None = None
+    ) -> Mapping[PortId, Changed | MoorageError]:
+        """`update_each` for every port bound to a host (None: whatever its status)."""
 
     async def delete_port(self, port: PortId, *, if_revision: int | None = None) -> Port:
         """Delete a port and free its addresses; the port as it was."""

@@ -6,9 +6,9 @@ from collections.abc import Set as AbstractSet
 from dataclasses import replace
 from datetime import datetime
 from functools import partial
-from typing import TypeVar
+from typing import TypeVar, cast
 
-from sqlalchemy import select
+from sqlalchemy import Table, bindparam, select, update
 from sqlalchemy.orm import Session
 
 from moorage.adapters.database import network_groups as group_work
@@ -17,14 +17,14 @@ from moorage.adapters.database import network_ports as port_work
 from moorage.adapters.database import network_subnets as subnet_work
 from moorage.adapters.database.engine import Database
 from moorage.adapters.database.network_ports import Writing
-from moorage.adapters.database.network_tables import AgentRow, PortRow, decoded, encoded
+from moorage.adapters.database.network_tables import AgentRow, decoded, encoded
 from moorage.domain.agent import Agent
 from moorage.domain.errors import MoorageError, NotFound
 from moorage.domain.events import DeadEvent, Judgement, OutboxItem
 from moorage.domain.ids import HostName, NetworkId, PortId, ProjectId, SubnetId
 from moorage.domain.ipam import AddressWanted
 from moorage.domain.network import Network, Subnet
-from moorage.domain.port import Port
+from moorage.domain.port import Port, PortStatus
 from moorage.domain.security_group import SecurityGroup, SecurityGroupRule
 from moorage.seams.clock import Clock
 from moorage.seams.network_store import Changed, NewPort, PortRule
@@ -124,20 +124,15 @@ class SqlNetworkStore:
         devices: Collection[str] | None = None,
         host: HostName | None = None,
     ) -> Sequence[Port]:
-        query = select(PortRow).order_by(PortRow.number)
-        if seen_by is not None:
-            query = query.where(PortRow.project == seen_by)
-        if ids is not None:
-            query = query.where(PortRow.id.in_(ids))
-        if networks is not None:
-            query = query.where(PortRow.network.in_(networks))
-        if devices is not None:
-            query = query.where(PortRow.device.in_(devices))
-        if host is not None:
-            query = query.where(PortRow.host == host)
-        return await self._run(
-            "reading ports", lambda session: [port_work.port_of(row) for row in session.scalars(query)]
+        work = partial(
+            port_work.stored,
+            project=None if seen_by is None else [seen_by],
+            id=ids,
+            network=networks,
+            device=devices,
+            host=None if host is None else [host],
         )
+        return [row.port for row in await self._run("reading ports", work)]
 
     async def update(
         self,
@@ -148,14 +143,14 @@ class SqlNetworkStore:
         addresses: Sequence[AddressWanted] | None = None,
     ) -> Changed:
         def work(writing: Writing) -> Changed:
-            row = port_work.row_of(writing.session, port)
+            row = port_work.one(writing.session, port)
             return port_work.write(writing, row, change, if_revision=if_revision, addresses=addresses)
 
         return await self._write(f"updating port {port}", work)
 
     async def update_each(self, changes: Mapping[PortId, PortRule]) -> Mapping[PortId, Changed | MoorageError]:
         def work(writing: Writing) -> dict[PortId, Changed | MoorageError]:
-            rows = writing.session.scalars(select(PortRow).where(PortRow.id.in_(list(changes)))).all()
+            rows = port_work.stored(writing.session, id=list(changes))
             done = port_work.write_each(writing, rows, lambda port: changes[port])
             for port in changes:
                 if port not in done:
@@ -164,16 +159,18 @@ class SqlNetworkStore:
 
         return await self._write("updating ports", work) if changes else {}
 
-    async def update_bound(self, host: HostName, change: PortRule) -> Mapping[PortId, Changed | MoorageError]:
+    async def update_bound(
+        self, host: HostName, change: PortRule, *, statuses: Collection[PortStatus] | None = None
+    ) -> Mapping[PortId, Changed | MoorageError]:
         def work(writing: Writing) -> dict[PortId, Changed | MoorageError]:
-            rows = writing.session.scalars(select(PortRow).where(PortRow.host == host)).all()
+            rows = port_work.stored(writing.session, host=[host], status=statuses)
             return port_work.write_each(writing, rows, lambda _: change)
 
         return await self._write(f"updating the ports on host {host}", work)
 
     async def delete_port(self, port: PortId, *, if_revision: int | None = None) -> Port:
         def work(writing: Writing) -> Port:
-            return port_work.remove(writing, port_work.row_of(writing.session, port), if_revision=if_revision)
+            return port_work.remove(writing, port_work.one(writing.session, port), if_revision=if_revision)
 
         return await self._write(f"deleting port {port}", work)
 
@@ -213,29 +210,28 @@ class SqlNetworkStore:
 
     async def hear(self, agent: Agent) -> None:
         def work(session: Session) -> None:
-            row = session.get(AgentRow, agent.host)
-            if row is None:
+            documents = session.scalars(_AGENTS_ON, {"hosts": [agent.host]}).all()
+            if not documents:
                 session.add(AgentRow(host=agent.host, id=agent.id, document=encoded(agent)))
                 return
-            known = decoded(row.document, Agent)
             heard = replace(
-                known,
+                decoded(documents[0], Agent),
                 started_at=agent.started_at,
                 heard_at=agent.heard_at,
                 has_dhcp=agent.has_dhcp,
                 devices=agent.devices,
             )
-            row.document = encoded(heard)
+            session.execute(_HEARD, {"of": agent.host, "document": encoded(heard)})
 
         await self._run(f"noting a heartbeat of host {agent.host}", work)
 
     async def agents(self, *, hosts: Collection[HostName] | None = None) -> Sequence[Agent]:
-        query = select(AgentRow).order_by(AgentRow.host)
-        if hosts is not None:
-            query = query.where(AgentRow.host.in_(hosts))
-        return await self._run(
-            "reading agents", lambda session: [decoded(row.document, Agent) for row in session.scalars(query)]
-        )
+        def work(session: Session) -> list[Agent]:
+            query = _AGENTS if hosts is None else _AGENTS_ON
+            documents = session.scalars(query, {"hosts": list(hosts or ())})
+            return [decoded(document, Agent) for document in documents]
+
+        return await self._run("reading agents", work)
 
     async def update_agent(self, agent: str, change: Callable[[Agent], Agent]) -> Agent:
         def work(session: Session) -> Agent:
@@ -282,3 +278,9 @@ def _agent(session: Session, agent: str) -> AgentRow:
     if row is None:
         raise NotFound(f"Agent {agent} could not be found.", kind="AgentNotFound")
     return row
+
+
+_AGENTS = select(AgentRow.document).order_by(AgentRow.host)
+_AGENTS_ON = _AGENTS.where(AgentRow.host.in_(bindparam("hosts", expanding=True)))
+_TABLE = cast(Table, AgentRow.__table__)
+_HEARD = update(_TABLE).where(_TABLE.c.host == bindparam("of"))

@@ -3,8 +3,9 @@
 from collections.abc import Collection, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from typing import cast
 
-from sqlalchemy import Select, delete, func, select
+from sqlalchemy import Table, bindparam, delete, func, insert, select, update
 from sqlalchemy.orm import Session, aliased
 
 from moorage.adapters.database.network_tables import DeadRow, OutboxRow, decoded, encoded
@@ -24,64 +25,74 @@ def append(
 ) -> bool:
     """Put events in, in place of what waits of their port and they outdate. False: there was nothing to put in."""
     for event in events:
-        waiting = session.scalars(select(OutboxRow).where(OutboxRow.port == event.tag)).all()
-        for row in waiting:
-            if row.id not in in_flight and _outdates(event.name, row):
-                session.delete(row)
+        for waiting, is_status in session.execute(_WAITING, {"of": event.tag}).all():
+            if waiting not in in_flight and _outdates(event.name, is_status=is_status):
+                session.execute(_DELETE, {"of": waiting})
         item = OutboxItem(id=0, event=event, made_at=now, generation=generation)
-        session.add(OutboxRow(port=event.tag, is_status=event.name in STATUS_EVENTS, due=0, document=encoded(item)))
+        is_status = event.name in STATUS_EVENTS
+        row = {"port": event.tag, "is_status": is_status, "due": 0, "document": encoded(item)}
+        session.execute(_INSERT, row)
     return bool(events)
 
 
-def _outdates(newer: EventName, waiting: OutboxRow) -> bool:
+def _outdates(newer: EventName, *, is_status: bool) -> bool:
     """A status event replaces the status before it, `deleted` everything, `changed` is coalesced."""
     if newer is EventName.VIF_DELETED:
         return True
-    return waiting.is_status is (newer in STATUS_EVENTS)
+    return is_status is (newer in STATUS_EVENTS)
 
 
 def take(session: Session, now: datetime, limit: int, in_flight: Collection[int]) -> list[OutboxItem]:
-    due = _heads().where(OutboxRow.due <= _micros(now)).order_by(OutboxRow.id).limit(limit + len(in_flight))
-    rows = [row for row in session.scalars(due) if row.id not in in_flight]
-    return [replace(decoded(row.document, OutboxItem), id=row.id) for row in rows[:limit]]
+    due = session.execute(_DUE, {"now": _micros(now), "limit": limit + len(in_flight)})
+    rows = [(number, document) for number, document in due if number not in in_flight]
+    return [replace(decoded(document, OutboxItem), id=number) for number, document in rows[:limit]]
 
 
 def next_due(session: Session, now: datetime) -> datetime | None:
-    found = session.scalar(_heads().with_only_columns(func.min(OutboxRow.due)))
+    found = session.scalar(_NEXT)
     return None if found is None else max(now, _EPOCH + found * _US)
 
 
 def settle(session: Session, judgements: Sequence[Judgement], now: datetime) -> None:
     for judgement in judgements:
         item = judgement.item
-        row = session.get(OutboxRow, item.id)
-        if row is None:
-            continue
-        if judgement.verdict is Verdict.AGAIN and not _is_overtaken(session, row):
-            row.document = encoded(item)
-            row.due = 0 if item.due_at is None else _micros(item.due_at)
+        if judgement.verdict is Verdict.AGAIN and not _is_overtaken(session, item):
+            due = 0 if item.due_at is None else _micros(item.due_at)
+            session.execute(_UPDATE, {"of": item.id, "due": due, "document": encoded(item)})
             continue
         if judgement.verdict is Verdict.DEAD:
             dead = DeadEvent(item=item, reason=judgement.reason, died_at=now)
             session.add(DeadRow(id=item.id, document=encoded(dead)))
-        session.execute(delete(OutboxRow).where(OutboxRow.id == row.id))
+        session.execute(_DELETE, {"of": item.id})
 
 
 def dead(session: Session) -> list[DeadEvent]:
     return [decoded(row.document, DeadEvent) for row in session.scalars(select(DeadRow).order_by(DeadRow.id))]
 
 
-def _heads() -> Select[OutboxRow]:
-    """The oldest item of each port."""
-    older = aliased(OutboxRow)
-    is_older = select(older.id).where(older.port == OutboxRow.port, older.id < OutboxRow.id)
-    return select(OutboxRow).where(~is_older.exists())
-
-
-def _is_overtaken(session: Session, row: OutboxRow) -> bool:
-    newer = select(OutboxRow).where(OutboxRow.port == row.port, OutboxRow.id > row.id)
-    return any(_outdates(decoded(other.document, OutboxItem).event.name, row) for other in session.scalars(newer).all())
+def _is_overtaken(session: Session, item: OutboxItem) -> bool:
+    is_status = item.event.name in STATUS_EVENTS
+    newer = session.scalars(_NEWER, {"port": item.event.tag, "of": item.id}).all()
+    return any(_outdates(decoded(one, OutboxItem).event.name, is_status=is_status) for one in newer)
 
 
 def _micros(at: datetime) -> int:
     return (at - _EPOCH) // _US
+
+
+# Statements are made once: to make one takes longer than to run it.
+_OUTBOX = cast(Table, OutboxRow.__table__)
+_INSERT = insert(_OUTBOX)
+_UPDATE = update(_OUTBOX).where(_OUTBOX.c.id == bindparam("of"))
+_DELETE = delete(_OUTBOX).where(_OUTBOX.c.id == bindparam("of"))
+_WAITING = select(OutboxRow.id, OutboxRow.is_status).where(OutboxRow.port == bindparam("of"))
+_NEWER = select(OutboxRow.document).where(OutboxRow.port == bindparam("port"), OutboxRow.id > bindparam("of"))
+_OLDER = aliased(OutboxRow)
+_IS_HEAD = ~select(_OLDER.id).where(_OLDER.port == OutboxRow.port, _OLDER.id < OutboxRow.id).exists()
+_DUE = (
+    select(OutboxRow.id, OutboxRow.document)
+    .where(_IS_HEAD, OutboxRow.due <= bindparam("now"))
+    .order_by(OutboxRow.id)
+    .limit(bindparam("limit"))
+)
+_NEXT = select(func.min(OutboxRow.due)).where(_IS_HEAD)

@@ -4,10 +4,12 @@ from collections.abc import Callable, Collection, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, replace
 from datetime import datetime
+from functools import lru_cache
 from ipaddress import IPv4Address
+from typing import Any, cast
 
-from sqlalchemy import delete, select, update
-from sqlalchemy.orm import Session
+from sqlalchemy import Select, Table, bindparam, delete, insert, select, update
+from sqlalchemy.orm import InstrumentedAttribute, Session
 
 from moorage.adapters.database import network_outbox as outbox
 from moorage.adapters.database.network_tables import (
@@ -17,7 +19,6 @@ from moorage.adapters.database.network_tables import (
     NetworkRow,
     PortRow,
     SubnetRow,
-    allow,
     decoded,
     encoded,
 )
@@ -40,19 +41,44 @@ class Writing:
     has_news: bool = False
 
 
-def port_of(row: PortRow) -> Port:
-    port = decoded(row.document, Port)
-    if row.mark_epoch is None or row.mark_sequence is None:
+@dataclass(frozen=True)
+class Stored:
+    """A port as it stands in its row."""
+
+    number: int
+    port: Port
+
+
+@lru_cache
+def _query(names: frozenset[str]) -> Select[int, bytes, int | None, int | None]:
+    """Ports by these conditions, oldest first; built once, since building costs more than running."""
+    query = select(PortRow.number, PortRow.document, PortRow.mark_epoch, PortRow.mark_sequence)
+    for name in names:
+        column: InstrumentedAttribute[Any] = getattr(PortRow, name)
+        query = query.where(column.in_(bindparam(f"{name}s", expanding=True)))
+    return query.order_by(PortRow.number)
+
+
+def stored(session: Session, **conditions: Collection[str] | None) -> list[Stored]:
+    """The ports whose columns have one of the values given for each; None is no condition."""
+    given = {name: list(values) for name, values in conditions.items() if values is not None}
+    rows = session.execute(_query(frozenset(given)), {f"{name}s": values for name, values in given.items()})
+    return [Stored(number, _port(document, epoch, sequence)) for number, document, epoch, sequence in rows]
+
+
+def _port(document: bytes, epoch: int | None, sequence: int | None) -> Port:
+    port = decoded(document, Port)
+    if epoch is None or sequence is None:
         return port
-    mark = Mark(row.mark_epoch, row.mark_sequence)
+    mark = Mark(epoch, sequence)
     return port if port.last_mark == mark else replace(port, last_mark=mark)
 
 
-def row_of(session: Session, port: PortId) -> PortRow:
-    row = session.scalar(select(PortRow).where(PortRow.id == port))
-    if row is None:
+def one(session: Session, port: PortId) -> Stored:
+    found = stored(session, id=[port])
+    if not found:
         raise NotFound(f"Port {port} could not be found.", kind="PortNotFound")
-    return row
+    return found[0]
 
 
 def check_revision(found: int, expected: int | None) -> None:
@@ -63,94 +89,84 @@ def check_revision(found: int, expected: int | None) -> None:
 
 def write(
     writing: Writing,
-    row: PortRow,
+    row: Stored,
     change: Callable[[Port], Port],
     *,
     if_revision: int | None = None,
     addresses: Sequence[AddressWanted] | None = None,
 ) -> Changed:
     """Change one port: row, addresses, groups, and what compute must be told of it."""
-    session = writing.session
-    before = port_of(row)
+    before = row.port
     check_revision(before.revision_number, if_revision)
     after = before
     if addresses is not None:
-        after = replace(before, fixed_ips=_chosen(session, before.network_id, addresses, other_than=before.id))
-    after = change(after)
+        chosen = _chosen(writing.session, before.network_id, addresses, other_than=before.id)
+        after = replace(before, fixed_ips=chosen)
+    return _put(writing, row, change(after))
+
+
+def _put(writing: Writing, row: Stored, after: Port) -> Changed:
+    session, before = writing.session, row.port
     if after == before:
         return Changed(before, before)
     if not looks_same(before, after):
         after = replace(after, revision_number=before.revision_number + 1, updated_at=writing.now)
-    allow(session, row)
-    _fill(row, after)
     if after.mac_address != before.mac_address:
         _check_mac(session, after)
+    session.execute(_UPDATE, {"of": row.number, **_columns(after)})
     if after.fixed_ips != before.fixed_ips:
-        session.execute(delete(AllocationRow).where(AllocationRow.port == after.id))
+        session.execute(_FREE, {"of": after.id})
         _hold(session, after)
     if after.security_groups != before.security_groups:
-        session.execute(delete(MembershipRow).where(MembershipRow.port == after.id))
+        session.execute(_LEAVE, {"of": after.id})
         _join(session, after)
     _append(writing, before, after)
     return Changed(before, after)
 
 
 def write_each(
-    writing: Writing, rows: Sequence[PortRow], rule: Callable[[PortId], Callable[[Port], Port]]
+    writing: Writing, rows: Sequence[Stored], rule: Callable[[PortId], Callable[[Port], Port]]
 ) -> dict[PortId, Changed | MoorageError]:
     """Change many. Those of which only the last mark moves share a statement for each mark."""
     done: dict[PortId, Changed | MoorageError] = {}
     moved: dict[Mark, list[int]] = {}
     for row in rows:
-        port = PortId(row.id)
-        change = rule(port)
+        before = row.port
         try:
-            before = port_of(row)
-            after = change(before)
-            if after != before and after.last_mark and replace(after, last_mark=before.last_mark) == before:
+            after = rule(before.id)(before)
+            if after is not before and after.last_mark and replace(after, last_mark=before.last_mark) == before:
                 moved.setdefault(after.last_mark, []).append(row.number)
-                done[port] = Changed(before, after)
+                done[before.id] = Changed(before, after)
             else:
-                done[port] = write(writing, row, change)
+                done[before.id] = _put(writing, row, after)
         except MoorageError as error:
-            done[port] = error
+            done[before.id] = error
     for mark, numbers in moved.items():
-        marked = update(PortRow).where(PortRow.number.in_(numbers))
-        writing.session.execute(
-            marked.values(mark_epoch=mark.epoch, mark_sequence=mark.sequence),
-            execution_options={"synchronize_session": False},
-        )
+        writing.session.execute(_MARK, {"epoch": mark.epoch, "sequence": mark.sequence, "numbers": numbers})
     return done
 
 
 def create(writing: Writing, new: NewPort) -> Port:
-    session = writing.session
-    port = new.port
-    if session.scalar(select(NetworkRow.number).where(NetworkRow.id == port.network_id)) is None:
+    session, port = writing.session, new.port
+    if session.scalar(_NETWORK, {"of": port.network_id}) is None:
         raise NotFound(f"Network {port.network_id} could not be found.", kind="NetworkNotFound")
-    if session.scalar(select(PortRow.number).where(PortRow.id == port.id)) is not None:
+    if stored(session, id=[port.id]):
         raise Conflict(f"Port {port.id} already exists.", kind="PortExists")
     _check_mac(session, port)
     port = new.then(replace(port, fixed_ips=_chosen(session, port.network_id, new.addresses, other_than=port.id)))
-    row = PortRow(id=port.id, network=port.network_id)
-    allow(session, row)
-    _fill(row, port)
-    session.add(row)
-    session.flush()
+    session.execute(_INSERT, {"id": port.id, "network": port.network_id, **_columns(port)})
     _hold(session, port)
     _join(session, port)
     _append(writing, None, port)
     return port
 
 
-def remove(writing: Writing, row: PortRow, *, if_revision: int | None = None) -> Port:
-    session = writing.session
-    port = port_of(row)
+def remove(writing: Writing, row: Stored, *, if_revision: int | None = None) -> Port:
+    session, port = writing.session, row.port
     check_revision(port.revision_number, if_revision)
-    session.execute(delete(AllocationRow).where(AllocationRow.port == port.id))
-    session.execute(delete(MembershipRow).where(MembershipRow.port == port.id))
-    allow(session, row)
-    session.delete(row)
+    session.execute(_FREE, {"of": port.id})
+    session.execute(_LEAVE, {"of": port.id})
+    session.execute(_DELETE, {"of": row.number})
     _append(writing, port, None)
     return port
 
@@ -168,21 +184,24 @@ def _append(writing: Writing, before: Port | None, after: Port | None) -> None:
         writing.has_news = True
 
 
-def _fill(row: PortRow, port: Port) -> None:
-    row.project = port.project_id
-    row.device = port.device_id
-    row.owner = port.device_owner
-    row.host = port.binding.host
-    row.status = port.status
-    row.mac = port.mac_address
-    row.mark_epoch = port.last_mark.epoch if port.last_mark else None
-    row.mark_sequence = port.last_mark.sequence if port.last_mark else None
-    row.document = encoded(port)
+def _columns(port: Port) -> dict[str, Any]:
+    mark = port.last_mark
+    return {
+        "project": port.project_id,
+        "device": port.device_id,
+        "owner": port.device_owner,
+        "host": port.binding.host,
+        "status": port.status.value,
+        "mac": port.mac_address,
+        "mark_epoch": None if mark is None else mark.epoch,
+        "mark_sequence": None if mark is None else mark.sequence,
+        "document": encoded(port),
+    }
 
 
 def _check_mac(session: Session, port: Port) -> None:
-    same = select(PortRow.id).where(PortRow.network == port.network_id, PortRow.mac == port.mac_address)
-    if session.scalar(same.where(PortRow.id != port.id)) is not None:
+    same = {"network": port.network_id, "mac": port.mac_address, "of": port.id}
+    if session.scalar(_SAME_MAC, same) is not None:
         raise Conflict(
             f"Unable to complete operation for network {port.network_id}. The mac address {port.mac_address} is in "
             f"use.",
@@ -195,24 +214,51 @@ def _chosen(
 ) -> tuple[FixedIp, ...]:
     if wanted is not None and not wanted:
         return ()
-    rows = session.scalars(select(SubnetRow).where(SubnetRow.network == network).order_by(SubnetRow.number))
-    subnets = [decoded(row.document, Subnet) for row in rows]
-    held = select(AllocationRow.subnet, AllocationRow.address).where(
-        AllocationRow.subnet.in_([subnet.id for subnet in subnets]), AllocationRow.port != other_than
-    )
+    documents = session.scalars(_SUBNETS, {"of": network})
+    subnets = [decoded(document, Subnet) for document in documents]
     taken: dict[SubnetId, set[IPv4Address]] = {}
-    for subnet, address in session.execute(held):
+    for subnet, address in session.execute(_TAKEN, {"subnets": [one.id for one in subnets], "of": other_than}):
         taken.setdefault(SubnetId(subnet), set()).add(IPv4Address(address))
     return choose(wanted, network, subnets, taken)
 
 
 def _hold(session: Session, port: Port) -> None:
-    for ip in port.fixed_ips:
-        session.add(AllocationRow(subnet=ip.subnet_id, address=ip.ip_address, port=port.id))
+    held = [
+        {"subnet": ip.subnet_id, "address": int(IPv4Address(ip.ip_address)), "port": port.id} for ip in port.fixed_ips
+    ]
+    if held:
+        session.execute(_HOLD, held)
 
 
 def _join(session: Session, port: Port) -> None:
     for group in dict.fromkeys(port.security_groups):
-        if session.scalar(select(GroupRow.number).where(GroupRow.id == group)) is None:
+        if session.scalar(_GROUP, {"of": group}) is None:
             raise NotFound(f"Security group {group} does not exist", kind="SecurityGroupNotFound")
-        session.add(MembershipRow(port=port.id, group=group))
+        session.execute(_JOIN, {"port": port.id, "group_id": group})
+
+
+# Statements are made once: to make one takes longer than to run it.
+_PORTS = cast(Table, PortRow.__table__)
+_ALLOCATIONS = cast(Table, AllocationRow.__table__)
+_MEMBERSHIPS = cast(Table, MembershipRow.__table__)
+_UPDATE = update(_PORTS).where(_PORTS.c.number == bindparam("of"))
+_MARK = (
+    update(_PORTS)
+    .where(_PORTS.c.number.in_(bindparam("numbers", expanding=True)))
+    .values(mark_epoch=bindparam("epoch"), mark_sequence=bindparam("sequence"))
+)
+_INSERT = insert(_PORTS)
+_DELETE = delete(_PORTS).where(_PORTS.c.number == bindparam("of"))
+_FREE = delete(_ALLOCATIONS).where(_ALLOCATIONS.c.port == bindparam("of"))
+_HOLD = insert(_ALLOCATIONS)
+_LEAVE = delete(_MEMBERSHIPS).where(_MEMBERSHIPS.c.port == bindparam("of"))
+_JOIN = insert(_MEMBERSHIPS)
+_NETWORK = select(NetworkRow.number).where(NetworkRow.id == bindparam("of"))
+_GROUP = select(GroupRow.number).where(GroupRow.id == bindparam("of"))
+_SUBNETS = select(SubnetRow.document).where(SubnetRow.network == bindparam("of")).order_by(SubnetRow.number)
+_SAME_MAC = select(PortRow.number).where(
+    PortRow.network == bindparam("network"), PortRow.mac == bindparam("mac"), PortRow.id != bindparam("of")
+)
+_TAKEN = select(AllocationRow.subnet, AllocationRow.address).where(
+    AllocationRow.subnet.in_(bindparam("subnets", expanding=True)), AllocationRow.port != bindparam("of")
+)

@@ -3,13 +3,14 @@
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import replace
 from datetime import datetime
+from functools import lru_cache
 from ipaddress import IPv4Network
 
-from sqlalchemy import delete, or_, select
+from sqlalchemy import Select, bindparam, delete, or_, select
 from sqlalchemy.orm import Session
 
-from moorage.adapters.database.network_ports import Writing, check_revision, remove, write
-from moorage.adapters.database.network_tables import AllocationRow, NetworkRow, PortRow, SubnetRow, decoded, encoded
+from moorage.adapters.database.network_ports import Stored, Writing, check_revision, remove, stored, write
+from moorage.adapters.database.network_tables import AllocationRow, NetworkRow, SubnetRow, decoded, encoded
 from moorage.domain.errors import Conflict, NotFound
 from moorage.domain.ids import NetworkId, ProjectId, SubnetId
 from moorage.domain.ipam import check_no_overlap
@@ -29,12 +30,18 @@ def create_networks(session: Session, networks: Sequence[Network]) -> None:
 def networks(
     session: Session, seen_by: ProjectId | None, ids: Collection[NetworkId] | None = None
 ) -> Sequence[Network]:
-    query = select(NetworkRow).order_by(NetworkRow.number)
-    if seen_by is not None:
-        query = query.where(or_(NetworkRow.project == seen_by, NetworkRow.is_shared))
-    if ids is not None:
-        query = query.where(NetworkRow.id.in_(ids))
-    return [decoded(row.document, Network) for row in session.scalars(query)]
+    query = _networks(is_one_projects=seen_by is not None, by_id=ids is not None)
+    found = session.scalars(query, {"project": seen_by, "ids": list(ids or ())})
+    return [decoded(document, Network) for document in found]
+
+
+@lru_cache
+def _networks(*, is_one_projects: bool, by_id: bool) -> Select[bytes]:
+    """Built once for each shape: to build one takes longer than to run it."""
+    query = select(NetworkRow.document).order_by(NetworkRow.number)
+    if is_one_projects:
+        query = query.where(or_(NetworkRow.project == bindparam("project"), NetworkRow.is_shared))
+    return query.where(NetworkRow.id.in_(bindparam("ids", expanding=True))) if by_id else query
 
 
 def change_network(
@@ -60,8 +67,8 @@ def remove_network(writing: Writing, network: NetworkId, if_revision: int | None
     session = writing.session
     row = _network(session, network)
     check_revision(decoded(row.document, Network).revision_number, if_revision)
-    ports = session.scalars(select(PortRow).where(PortRow.network == network)).all()
-    users = [port.id for port in ports if port.owner != DHCP_OWNER]
+    ports = stored(session, network=[network])
+    users = [row.port.id for row in ports if row.port.device_owner != DHCP_OWNER]
     if users:
         raise Conflict(
             f"Unable to complete operation on network {network}. There are one or more ports still in use on the "
@@ -91,15 +98,20 @@ def subnets(
     ids: Collection[SubnetId] | None = None,
     of: Collection[NetworkId] | None = None,
 ) -> Sequence[Subnet]:
-    query = select(SubnetRow).order_by(SubnetRow.number)
-    if seen_by is not None:
+    query = _subnets(is_one_projects=seen_by is not None, by_id=ids is not None, by_network=of is not None)
+    found = session.scalars(query, {"project": seen_by, "ids": list(ids or ()), "networks": list(of or ())})
+    return [decoded(document, Subnet) for document in found]
+
+
+@lru_cache
+def _subnets(*, is_one_projects: bool, by_id: bool, by_network: bool) -> Select[bytes]:
+    query = select(SubnetRow.document).order_by(SubnetRow.number)
+    if is_one_projects:
         shared = select(NetworkRow.id).where(NetworkRow.is_shared)
-        query = query.where(or_(SubnetRow.project == seen_by, SubnetRow.network.in_(shared)))
-    if ids is not None:
-        query = query.where(SubnetRow.id.in_(ids))
-    if of is not None:
-        query = query.where(SubnetRow.network.in_(of))
-    return [decoded(row.document, Subnet) for row in session.scalars(query)]
+        query = query.where(or_(SubnetRow.project == bindparam("project"), SubnetRow.network.in_(shared)))
+    if by_id:
+        query = query.where(SubnetRow.id.in_(bindparam("ids", expanding=True)))
+    return query.where(SubnetRow.network.in_(bindparam("networks", expanding=True))) if by_network else query
 
 
 def change_subnet(
@@ -127,8 +139,8 @@ def remove_subnet(writing: Writing, subnet: SubnetId, if_revision: int | None) -
     found = decoded(row.document, Subnet)
     check_revision(found.revision_number, if_revision)
     held = select(AllocationRow.port).where(AllocationRow.subnet == subnet)
-    ports = session.scalars(select(PortRow).where(PortRow.id.in_(held))).all()
-    if any(port.owner != DHCP_OWNER for port in ports):
+    ports = stored(session, id=session.scalars(held).all())
+    if any(row.port.device_owner != DHCP_OWNER for row in ports):
         raise Conflict(
             f"Unable to complete operation on subnet {subnet}: One or more ports have an IP allocation from this "
             f"subnet.",
@@ -141,10 +153,9 @@ def remove_subnet(writing: Writing, subnet: SubnetId, if_revision: int | None) -
     return gone
 
 
-def _left(writing: Writing, row: PortRow, subnet: SubnetId) -> Port:
+def _left(writing: Writing, row: Stored, subnet: SubnetId) -> Port:
     """A DHCP server's port as it was; without addresses it goes."""
-    before = decoded(row.document, Port)
-    kept = tuple(ip for ip in before.fixed_ips if ip.subnet_id != subnet)
+    kept = tuple(ip for ip in row.port.fixed_ips if ip.subnet_id != subnet)
     if not kept:
         return remove(writing, row)
     return write(writing, row, lambda port: replace(port, fixed_ips=kept)).before

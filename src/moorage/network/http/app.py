@@ -84,7 +84,8 @@ def _kinds(service: NetworkService) -> dict[str, Kind[Any]]:
         return list(await ports.all(caller, query.get("id"), query.get("network_id"), query.get("device_id")))
 
     async def find_groups(caller: Caller, query: Query) -> list[SecurityGroup]:
-        return list(await groups.all(caller, query.get("id")))
+        named = [*query.get("project_id", ()), *query.get("tenant_id", ())]
+        return list(await groups.all(caller, query.get("id"), projects=named))
 
     async def find_rules(caller: Caller, query: Query) -> list[SecurityGroupRule]:
         return list(await groups.rules(caller))
