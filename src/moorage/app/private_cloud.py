@@ -12,7 +12,7 @@ from moorage.app.client import Client, logged_in
 from moorage.app.cloud import Cloud
 from moorage.app.clouds_yaml import ADMIN, MEMBER, account_of
 from moorage.app.config import CloudSettings
-from moorage.app.logs import log_to
+from moorage.app.logs import logging_to
 from moorage.app.private import leftovers, private_place
 from moorage.app.results import Step
 
@@ -56,11 +56,11 @@ async def in_private(
     devices: list[str] = []
     with private_place(within) as place:
         log = place / "moorage.log"
-        log_to(log)
         try:
             settings = replace(settings, state_dir=place / "cloud", port=0)
-            async with run_cloud(settings, say) as cloud, at_hand(cloud) as access:
-                result = await flow(replace(access, devices=devices))
+            with logging_to(log):
+                async with run_cloud(settings, say) as cloud, at_hand(cloud) as access:
+                    result = await flow(replace(access, devices=devices))
         except Exception:
             keep_log.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             shutil.copyfile(log, keep_log)
