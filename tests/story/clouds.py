@@ -191,7 +191,7 @@ async def story(
     )
     strike = faults or Faults()
     outside = Outside(
-        bus=bus,
+        bus=faulty(bus, strike, spare={"serve"}),
         network=faulty(plane.compute.network, strike),
         images=plane.compute.images,
         clock=clock,
@@ -227,13 +227,13 @@ def _world(number: int) -> Simulated:
 
 
 def _equipment(world: Simulated, faults: Faults) -> Equipment:
-    switch = faulty(world.switch, faults, spare={"look", "wire", "unwire", "add_service_port", "remove_service_port"})
+    switch = faulty(world.switch, faults)
     return Equipment(
         name=world.name,
         plugging=switch,
-        wiring=lambda: (world.switch, ()),
-        hypervisor=faulty(world.hypervisor, faults, spare={"console"}),
-        dhcp=lambda: world.dhcp,
+        wiring=lambda: (switch, ()),
+        hypervisor=faulty(world.hypervisor, faults),
+        dhcp=lambda: faulty(world.dhcp, faults),
         capacity=Capacity(vcpus=64, memory_mib=1 << 20, disk_gib=1 << 16, hypervisor_type="simulated"),
     )
 

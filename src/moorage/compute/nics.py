@@ -35,7 +35,10 @@ class Nics:
         NotFound, Invalid, Unavailable.
         """
         theirs = await self.network.ports(device=server.id)
-        made = {port.profile.get(NIC_KEY): port for port in theirs}
+        made: dict[Any, NetworkPort] = {}
+        for port in sorted(theirs, key=lambda port: port.id):
+            if made.setdefault(port.profile.get(NIC_KEY), port) is not port and port.id not in kept_of(server):
+                await _on_fresh(self._releasing(server, port.id, is_kept=False))  # made twice for one NIC
         brought: list[NetworkPort] = []
         for number, wanted in enumerate(server.nics_wanted):
             profile = {GENERATION_KEY: generation, NIC_KEY: number}
@@ -74,9 +77,8 @@ class Nics:
     async def release(self, server: Server) -> None:
         """Delete the ports that were made for the server and unbind the others. Repeatable."""
         theirs = {port.id: port for port in await self.network.ports(device=server.id)}
-        kept = {wanted.port for wanted in server.nics_wanted if wanted.port is not None}
         for port_id in theirs:
-            await _on_fresh(self._releasing(server, port_id, is_kept=port_id in kept))
+            await _on_fresh(self._releasing(server, port_id, is_kept=port_id in kept_of(server)))
 
     def _releasing(self, server: Server, port_id: PortId, *, is_kept: bool) -> Callable[[], Awaitable[None]]:
         async def release() -> None:
@@ -121,6 +123,11 @@ class Nics:
         if not found:
             raise NotFound(f"Port {port_id} could not be found.", kind="PortNotFound")
         return found[0]
+
+
+def kept_of(server: Server) -> frozenset[PortId]:
+    """The ports that the server's owner made, and keeps."""
+    return frozenset(wanted.port for wanted in server.nics_wanted if wanted.port is not None)
 
 
 async def _on_fresh(write: Callable[[], Awaitable[T]]) -> T:
