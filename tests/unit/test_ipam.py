@@ -18,9 +18,11 @@ from moorage.domain.ipam import (
     choose,
     default_gateway,
     default_pools,
+    keeping,
     parse_cidr,
 )
 from moorage.domain.network import Pool, Subnet
+from moorage.domain.port import FixedIp
 
 NETWORK = NetworkId("n1")
 
@@ -119,6 +121,17 @@ def test_addresses_are_chosen_by_subnet_by_address_and_by_both() -> None:
         ("other", "10.1.0.200"),
         ("other", "10.1.0.201"),
     ]
+
+
+def test_a_port_keeps_the_address_it_has_where_any_of_the_subnet_will_do() -> None:
+    one = SubnetId("one")
+    own = [FixedIp(one, "10.0.0.9"), FixedIp(one, "10.0.0.8")]
+    any_two = [AddressWanted(one), AddressWanted(one), AddressWanted(one)]
+    assert keeping(any_two, own) == [*(AddressWanted(one, ip.ip_address) for ip in own), AddressWanted(one)]
+    named = [AddressWanted(one), AddressWanted(address="10.0.0.9")]
+    assert keeping(named, own) == [AddressWanted(one, "10.0.0.8"), named[1]]
+    elsewhere = [AddressWanted(SubnetId("other"))]
+    assert keeping(elsewhere, own) == elsewhere
 
 
 @pytest.mark.parametrize(

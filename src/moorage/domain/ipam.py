@@ -141,6 +141,19 @@ def choose(
     return tuple(chosen)
 
 
+def keeping(wanted: Sequence[AddressWanted], own: Sequence[FixedIp]) -> Sequence[AddressWanted]:
+    """`wanted` of a port that has addresses already: where any of a subnet will do, the one it has is kept."""
+    named = {one.address for one in wanted}
+    spare = [ip for ip in own if ip.ip_address not in named]
+    kept = []
+    for one in wanted:
+        has = next((ip for ip in spare if one.address is None and ip.subnet_id == one.subnet), None)
+        if has is not None:
+            spare.remove(has)
+        kept.append(one if has is None else AddressWanted(has.subnet_id, has.ip_address))
+    return kept
+
+
 def _with_room(subnets: Sequence[Subnet], taken: Mapping[SubnetId, Set[IPv4Address]]) -> AddressWanted:
     full: Exhausted | None = None
     for subnet in subnets:

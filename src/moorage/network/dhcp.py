@@ -66,9 +66,7 @@ class DhcpServers:
         has = {ip.subnet_id for ip in server.fixed_ips}
         if has == {subnet.id for subnet in served}:
             return server
-        kept = [AddressWanted(ip.subnet_id, ip.ip_address) for ip in server.fixed_ips]
-        addresses = [one for one in kept if one.subnet in {subnet.id for subnet in served}]
-        addresses += [AddressWanted(subnet.id) for subnet in served if subnet.id not in has]
+        addresses = [AddressWanted(subnet.id) for subnet in served]  # those it has are kept
         return (await self.store.update(port, lambda before: before, addresses=addresses)).after
 
     def _new(self, port: PortId, host: HostName, network: Network, served: Sequence[Subnet]) -> NewPort:

@@ -24,7 +24,7 @@ from moorage.adapters.database.network_tables import (
 )
 from moorage.domain.errors import Conflict, MoorageError, NotFound, Stale
 from moorage.domain.ids import HostName, NetworkId, PortId, SubnetId
-from moorage.domain.ipam import AddressWanted, choose
+from moorage.domain.ipam import AddressWanted, choose, keeping
 from moorage.domain.network import Subnet
 from moorage.domain.news import news
 from moorage.domain.port import FixedIp, Mark, Port, looks_same
@@ -100,7 +100,8 @@ def write(
     check_revision(before.revision_number, if_revision)
     after = before
     if addresses is not None:
-        chosen = _chosen(writing.session, before.network_id, addresses, other_than=before.id)
+        wanted = keeping(addresses, before.fixed_ips)
+        chosen = _chosen(writing.session, before.network_id, wanted, other_than=before.id)
         after = replace(before, fixed_ips=chosen)
     return _put(writing, row, change(after))
 

@@ -1,0 +1,200 @@
+"""What agents hear and say: details, reports, full looks, DHCP."""
+
+import asyncio
+from typing import Any
+
+import pytest
+from tests.unit.network_rig import DEMO, SERVER, Rig, make_rig
+
+from moorage.domain.errors import Invalid
+from moorage.wire.messages import (
+    AgentHeartbeat,
+    Details,
+    DetailsWanted,
+    DhcpNetworks,
+    DhcpNetworkSpec,
+    LookBegan,
+    LookBegins,
+    PortMark,
+    RecordWanted,
+    Reports,
+)
+
+pytestmark = pytest.mark.looptime
+
+
+async def begin(rig: Rig) -> LookBegan:
+    answer = await rig.service.agents.handle(LookBegins(host="h1"))
+    assert isinstance(answer, LookBegan)
+    return answer
+
+
+async def look(rig: Rig, began: LookBegan, sequence: int, *up: tuple[str, str]) -> None:
+    marks = tuple(PortMark(port=port, generation=generation) for port, generation in up)
+    await rig.service.agents.handle(
+        Reports(host="h1", epoch=1, sequence=sequence, up=marks, complete=True, look_began=began.at)
+    )
+
+
+async def status(rig: Rig, port: Any) -> str:
+    return str((await rig.show("port", port["id"]))["status"])
+
+
+async def specs(rig: Rig, host: str = "h1") -> tuple[DhcpNetworkSpec, ...]:
+    answer = await rig.dhcp_wanted(host)
+    assert isinstance(answer, DhcpNetworks)
+    return answer.networks
+
+
+async def test_details_are_for_the_bound_host_and_generation_only() -> None:
+    rig = make_rig()
+    network, _ = await rig.network()
+    await rig.agent("h1")
+    port = await rig.bound_port(network)
+    for host, generation in (("h2", "g1"), ("h1", "g0"), ("h1", None)):
+        [details] = (await rig.ask_details(port["id"], 1, host=host, generation=generation)).ports
+        assert not details.is_bound_here
+    assert await status(rig, port) == "DOWN"
+    unknown = PortMark(port="nowhere", generation="g1")
+    known = PortMark(port=port["id"], generation="g1")
+    answer = await rig.service.agents.handle(DetailsWanted(host="h1", epoch=1, sequence=2, ports=(unknown, known)))
+    assert isinstance(answer, Details)
+    none, details = answer.ports
+    assert (none.port, none.is_bound_here) == ("nowhere", False)
+    assert (details.network, details.mac, details.server) == (network["id"], port["mac_address"], SERVER)
+    assert await status(rig, port) == "BUILD"
+
+
+async def test_one_message_takes_ports_up_and_others_down() -> None:
+    rig = make_rig()
+    network, _ = await rig.network()
+    await rig.agent("h1")
+    first, second = await rig.bound_port(network), await rig.bound_port(network)
+    await rig.report_up(first["id"], 1)
+    up, down = (PortMark(port=port["id"], generation="g1") for port in (second, first))
+    lost = PortMark(port="nowhere", generation="g1")
+    await rig.service.agents.handle(Reports(host="h1", epoch=1, sequence=2, up=(lost, up), down=(lost, down)))
+    assert (await status(rig, first), await status(rig, second)) == ("DOWN", "ACTIVE")
+    assert [fact.what for fact in rig.facts.told] == ["bound", "bound", "ready", "ready"]
+
+
+async def test_a_full_look_takes_down_what_it_did_not_see_but_what_was_bound_meanwhile() -> None:
+    rig = make_rig()
+    network, _ = await rig.network()
+    await rig.agent("h1")
+    seen, unseen, other = [await rig.bound_port(network) for _ in range(3)]
+    for sequence, port in enumerate((seen, unseen, other), 1):
+        await rig.report_up(port["id"], sequence)
+    await asyncio.sleep(1)
+    began = await begin(rig)
+    meanwhile = await rig.bound_port(network)
+    await rig.report_up(meanwhile["id"], 4)
+    await look(rig, began, 5, (seen["id"], "g1"), (other["id"], "g0"))
+    assert [await status(rig, port) for port in (seen, unseen, meanwhile)] == ["ACTIVE", "DOWN", "ACTIVE"]
+    assert await status(rig, other) == "DOWN"  # a device of another generation is not this port's
+    await rig.report_up(unseen["id"], 2)  # late
+    assert await status(rig, unseen) == "DOWN"
+
+
+async def test_a_full_look_brings_up_what_was_never_told() -> None:
+    rig = make_rig()
+    network, _ = await rig.network()
+    await rig.agent("h1")
+    port = await rig.bound_port(network)
+    began = await begin(rig)
+    await look(rig, began, 1, (port["id"], "g1"))
+    assert await status(rig, port) == "ACTIVE"
+    await look(rig, began, 2, (port["id"], "g1"))
+    assert [fact.what for fact in rig.facts.told] == ["bound", "ready"]
+
+
+async def test_the_dhcp_servers_port_is_made_once_and_says_where_it_is() -> None:
+    rig = make_rig()
+    network, subnet = await rig.network()
+    await rig.agent("h1", has_dhcp=True)
+    port = await rig.bound_port(network)
+    [spec] = await specs(rig)
+    assert await specs(rig) == (spec,)
+    assert spec.mtu == 1500
+    [served] = spec.ranges
+    assert (served.cidr, served.server_address, served.gateway) == ("10.0.0.0/24", "10.0.0.3/24", "10.0.0.1")
+    [reserved] = spec.reservations
+    assert (reserved.port, reserved.mac, reserved.address) == (port["id"], port["mac_address"], "10.0.0.2")
+    assert reserved.hostname == "host-10-0-0-2"
+    server = await rig.show("port", spec.port)
+    assert (server["device_owner"], server["device_id"]) == ("network:dhcp", f"dhcp-h1-{network['id']}")
+    assert (server["status"], server["binding:host_id"], server["name"]) == ("ACTIVE", "h1", "")
+    assert server["project_id"] == DEMO
+    assert server["fixed_ips"] == [{"subnet_id": subnet["id"], "ip_address": "10.0.0.3"}]
+
+
+async def test_each_host_serves_its_own_ports_from_an_address_of_its_own() -> None:
+    rig = make_rig()
+    network, _ = await rig.network()
+    for host in ("h1", "h2"):
+        await rig.agent(host, has_dhcp=True)
+    first, second = await rig.bound_port(network), await rig.bound_port(network, "h2")
+    [here], [there] = await specs(rig), await specs(rig, "h2")
+    assert [one.port for one in here.reservations] == [first["id"]]
+    assert [one.port for one in there.reservations] == [second["id"]]
+    assert here.port != there.port
+    assert await specs(rig, "h3") == ()
+
+
+async def test_a_network_without_ports_here_or_without_dhcp_is_not_served() -> None:
+    rig = make_rig()
+    network, subnet = await rig.network()
+    await rig.agent("h1", has_dhcp=True)
+    assert await specs(rig) == ()
+    port = await rig.bound_port(network)
+    await rig.ask("PUT", f"/v2.0/subnets/{subnet['id']}", {"subnet": {"enable_dhcp": False}})
+    assert await specs(rig) == ()
+    await rig.ask("PUT", f"/v2.0/subnets/{subnet['id']}", {"subnet": {"enable_dhcp": True}})
+    assert len(await specs(rig)) == 1
+    await rig.ask("DELETE", f"/v2.0/ports/{port['id']}", by="nova")
+    assert await specs(rig) == ()
+
+
+async def test_a_new_subnet_is_served_too_and_the_old_address_stays() -> None:
+    rig = make_rig()
+    network, subnet = await rig.network()
+    await rig.agent("h1", has_dhcp=True)
+    await rig.bound_port(network)
+    [before] = await specs(rig)
+    routes = [{"destination": "10.9.0.0/16", "nexthop": "10.1.0.9"}]
+    more = await rig.make(
+        "subnet", network_id=network["id"], cidr="10.1.0.0/24", dns_nameservers=["9.9.9.9"], host_routes=routes
+    )
+    [after] = await specs(rig)
+    assert after.port == before.port
+    assert [served.server_address for served in after.ranges] == ["10.0.0.3/24", "10.1.0.2/24"]
+    assert (after.ranges[1].dns, after.ranges[1].routes) == (("9.9.9.9",), (("10.9.0.0/16", "10.1.0.9"),))
+    await rig.ask("DELETE", f"/v2.0/subnets/{more['id']}")
+    assert await specs(rig) == (before,)
+    assert len((await rig.ask("GET", f"/v2.0/ports?fixed_ips=subnet_id%3D{subnet['id']}")).json["ports"]) == 2
+
+
+async def test_a_ports_name_is_its_host_name_where_it_can_be() -> None:
+    rig = make_rig()
+    network, _ = await rig.network()
+    await rig.agent("h1", has_dhcp=True)
+    for name in ("web-1", "twice", "Twice", "no name!", ""):
+        port = await rig.bound_port(network)
+        await rig.ask("PUT", f"/v2.0/ports/{port['id']}", {"port": {"name": name}})
+    [spec] = await specs(rig)
+    names = [one.hostname for one in spec.reservations]
+    assert names == ["web-1", "host-10-0-0-3", "host-10-0-0-4", "host-10-0-0-5", "host-10-0-0-6"]
+
+
+async def test_a_message_that_is_not_for_the_network_is_refused() -> None:
+    rig = make_rig()
+    with pytest.raises(Invalid):
+        await rig.service.agents.handle(RecordWanted(server=SERVER, host="h1"))
+
+
+async def test_a_heartbeat_is_answered_to_one_who_calls() -> None:
+    rig = make_rig()
+    beat = AgentHeartbeat(host="h1", started_at=rig.service.clock.now(), has_dhcp=False, devices=3)
+    assert type(await rig.service.agents.handle(beat)).__name__ == "Done"
+    [agent] = await rig.store.agents()
+    assert (agent.devices, agent.has_dhcp) == (3, False)
