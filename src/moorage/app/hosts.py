@@ -179,7 +179,8 @@ def _hypervisor(
         return qemu, [("qemu", qemu.run)]
     from moorage.adapters.netns.hypervisor import NetnsHypervisor
 
-    return NetnsHypervisor(world, state), ()
+    netns = NetnsHypervisor(world, state)
+    return netns, [("netns guests", netns.run)]
 
 
 async def _bridge(switch: "object") -> None:

@@ -12,12 +12,18 @@ from pathlib import Path
 from moorage.app import processes
 from moorage.domain.errors import Unavailable
 
+LONGEST = 42  # characters of a place's path: its sockets are some folders below, and may have 107
 _NAME = re.compile(r"(\d+)-(\d+)")  # pid, and its start: together they name one process
 
 
 def area() -> Path:
-    """The folder of all private places of this user: short, since sockets' paths hold 107 characters at most."""
-    return Path(tempfile.gettempdir()) / f"moorage-{os.geteuid()}"
+    """The folder of all private places of this user: in TMPDIR, or in /tmp when that is too long for sockets."""
+    return next((area for area in areas() if len(str(area / _own_name())) <= LONGEST), areas()[-1])
+
+
+def areas() -> list[Path]:
+    name = f"moorage-{os.geteuid()}"
+    return list(dict.fromkeys([Path(tempfile.gettempdir()) / name, Path("/tmp") / name]))
 
 
 @contextmanager
@@ -25,7 +31,7 @@ def private_place(within: Path | None = None) -> Iterator[Path]:
     """An empty folder of this process, which is deleted at the end whatever happens short of SIGKILL."""
     within = within or area()
     _make_area(within)
-    place = within / f"{os.getpid()}-{processes.started(os.getpid())}"
+    place = within / _own_name()
     place.mkdir(mode=0o700)
     try:
         yield place
@@ -34,9 +40,18 @@ def private_place(within: Path | None = None) -> Iterator[Path]:
         _leave(within)
 
 
-def sweep(within: Path | None = None) -> int:
+def _own_name() -> str:
+    return f"{os.getpid()}-{processes.started(os.getpid())}"
+
+
+def sweep_all() -> None:
+    """Clear what killed commands of this user have left."""
+    for within in areas():
+        sweep(within)
+
+
+def sweep(within: Path) -> int:
     """Clear the places whose owner is dead, and what still runs there; says how many there were."""
-    within = within or area()
     if not _is_ours(within):
         return 0
     swept = 0

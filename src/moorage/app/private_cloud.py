@@ -57,7 +57,7 @@ async def in_private(
     with private_place(within) as place:
         log = place / "moorage.log"
         try:
-            settings = replace(settings, state_dir=place / "cloud", port=0)
+            settings = replace(settings, state_dir=place / "c", port=0)
             with logging_to(log):
                 async with run_cloud(settings, say) as cloud, at_hand(cloud) as access:
                     result = await flow(replace(access, devices=devices))

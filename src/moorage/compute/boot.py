@@ -68,8 +68,9 @@ class Boot:
         if not await self.records.nics_known(server, await self.nics.describe(server, ports)):
             raise NotOurs(server.id)
         if not await self._is_running(server.id):
-            await self._hold(server, ports)
-            await self._plug_and_wait(server, generation, ports)
+            vifs = [_vif(server, port, generation) for port in ports]
+            await self._hold(server, ports, vifs)
+            await self._plug_and_wait(server, generation, ports, vifs)
         if not await self.records.may_run(server):
             raise NotOurs(server.id)
         await self.hypervisor.resume(server.id)
@@ -79,7 +80,9 @@ class Boot:
         """A guest that runs already was let run by this attempt before a crash: the wait is over."""
         return (await self.hypervisor.states()).get(server) is GuestState.RUNNING
 
-    async def _hold(self, server: Server, ports: Sequence[NetworkPort]) -> None:
+    async def _hold(self, server: Server, ports: Sequence[NetworkPort], vifs: Sequence[Vif]) -> None:
+        for vif in vifs:
+            await self.switch.prepare(vif)
         mtus = await self.nics.mtus(ports)
         guest = Guest(
             server=server.id,
@@ -96,7 +99,9 @@ class Boot:
         await self.hypervisor.create_stopped(guest)
         self._tell(SubFact.HELD, server)
 
-    async def _plug_and_wait(self, server: Server, generation: Generation, ports: Sequence[NetworkPort]) -> None:
+    async def _plug_and_wait(
+        self, server: Server, generation: Generation, ports: Sequence[NetworkPort], vifs: Sequence[Vif]
+    ) -> None:
         waits = self.rules.timeout > 0
         wanted = self.clock.now() + timedelta(seconds=self.rules.timeout) if waits else None
         stored = await self.records.plug_began(server, wanted)
@@ -105,7 +110,7 @@ class Boot:
         deadline = stored.plug_deadline
         unready = [port.id for port in ports if not port.is_ready(generation)] if deadline is not None else []
         with self._expect(server, unready, generation) as expected:
-            await self._plug(server, generation, ports, timeout=self._left(server, stored))
+            await self._plug(server, vifs, timeout=self._left(server, stored))
             if deadline is None:
                 return
             silent = await expected.missing(deadline, self.clock)
@@ -128,23 +133,14 @@ class Boot:
             return None
         return max(0.0, (stored.plug_deadline - self.clock.now()).total_seconds())
 
-    async def _plug(
-        self, server: Server, generation: Generation, ports: Sequence[NetworkPort], *, timeout: float | None
-    ) -> None:
-        silent = {port.id for port in ports}
+    async def _plug(self, server: Server, vifs: Sequence[Vif], *, timeout: float | None) -> None:
+        silent = {vif.port for vif in vifs}
         try:
             async with asyncio.timeout(timeout):
-                for port in ports:
-                    vif = Vif(
-                        port=port.id,
-                        server=server.id,
-                        mac=port.mac,
-                        device=device_name(port.id),
-                        generation=generation,
-                    )
+                for vif in vifs:
                     await self.switch.plug(vif)
-                    silent.discard(port.id)
-                    self._tell(Hop.PLUGGED, server, port.id)
+                    silent.discard(vif.port)
+                    self._tell(Hop.PLUGGED, server, vif.port)
         except TimeoutError:
             raise VirtualInterfaceCreateException({port: "bound" for port in silent}, self.rules.timeout) from None
 
@@ -204,6 +200,10 @@ class Boot:
             attempt=attempt,
             host=self.host,
         )
+
+
+def _vif(server: Server, port: NetworkPort, generation: Generation) -> Vif:
+    return Vif(port.id, server.id, port.mac, device_name(port.id), generation)
 
 
 def fault_of(error: Exception) -> str:

@@ -24,6 +24,13 @@ class Vif:
 class Plugging(Protocol):
     """Compute's side."""
 
+    async def prepare(self, vif: Vif) -> None:
+        """Make the VIF's device where it is the switch that makes devices: isolated, nothing said of any port yet.
+
+        Returns when the switch has opened it, so that it can be moved into a guest before it is plugged. Where the
+        device comes from elsewhere nothing is done. Repeatable. Raises Unavailable.
+        """
+
     async def plug(self, vif: Vif) -> None:
         """Put the VIF on the integration bridge, on the dead VLAN; returns when the switch's database has committed it.
 
@@ -32,10 +39,13 @@ class Plugging(Protocol):
         """
 
     async def unplug(self, port: PortId) -> None:
-        """Take the port's VIF away; returns when that is committed. A missing one is fine. Raises Unavailable."""
+        """Take the port's VIF away, plugged or prepared; returns when that is committed. A missing one is fine.
+
+        Raises Unavailable.
+        """
 
     async def plugged(self) -> Mapping[PortId, Vif]:
-        """Every VIF of a server on the bridge (not the DHCP server's). Raises Unavailable."""
+        """Every VIF of a server on the bridge, also one that is only prepared. Raises Unavailable."""
 
 
 @dataclass(frozen=True)

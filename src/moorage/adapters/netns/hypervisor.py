@@ -68,6 +68,10 @@ class NetnsHypervisor:
             self._ended.pop(guest.server, None)
             self._keep(Record(guest.server, guest.name, guest.nics))
             await self._world.make_namespace(guest_name(guest.server))
+            at_home = await self._world.links(ROOT)
+            for number, nic in enumerate(guest.nics):
+                if nic.device in at_home:  # the switch has prepared it: moving it now saves 15 ms when it is let run
+                    await self._lend(guest.server, number, nic)
 
     async def resume(self, server: ServerId) -> None:
         async with self._one_at_a_time(server):

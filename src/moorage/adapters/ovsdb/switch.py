@@ -78,12 +78,25 @@ class OvsSwitch:
 
     # Plugging, compute's side
 
+    async def prepare(self, vif: Vif) -> None:
+        if self._device == "tap":
+            return
+        for _ in range(_ATTEMPTS):
+            on_bridge = await self._bridge()
+            if any(rows.name == vif.device for rows in self._rows()):
+                break
+            ids, port = operations.prepared_ids(vif), operations.unwired(vif)
+            change = operations.add_port(on_bridge, vif.device, vif.mac, ids, port)
+            if await self._try(change, f"preparing port {vif.port}"):
+                break
+        await self._device_opened(vif)
+
     async def plug(self, vif: Vif) -> None:
         for _ in range(_ATTEMPTS):
             on_bridge = await self._bridge()
-            ours = [rows for rows in self._rows() if rows.port_id == vif.port or rows.name == vif.device]
+            ours = [rows for rows in self._rows() if rows.vif_port == vif.port or rows.name == vif.device]
             same = next((rows for rows in ours if rows.name == vif.device), None)
-            if ours == [same] and same is not None and bridge.vif(same) == vif:
+            if ours == [same] and same is not None and same.port_id == vif.port and bridge.vif(same) == vif:
                 return
             change = [operations.remove_port(on_bridge, rows.port) for rows in ours if rows is not same]
             ids, port = operations.external_ids(vif), operations.unwired(vif)
@@ -174,11 +187,24 @@ class OvsSwitch:
             raise Unavailable(f"the switch has not opened port {port}: {why or 'no word from it'}") from error
         raise AssertionError("the watch ended")
 
+    async def _device_opened(self, vif: Vif) -> None:
+        change = asyncio.Event()
+        self._watchers.add(change)
+        try:
+            async with asyncio.timeout(self._open_timeout):
+                while not any(rows.name == vif.device and rows.ofport is not None for rows in self._rows()):
+                    change.clear()
+                    await change.wait()
+        except TimeoutError as error:
+            raise Unavailable(f"the switch has not made the device of port {vif.port}") from error
+        finally:
+            self._watchers.discard(change)
+
     async def _remove(self, port: PortId, act: str, *, service: bool) -> None:
         on_bridge = await self._bridge()
         if port not in self._by_port():  # as far as we have heard
             await self._ovsdb.catch_up()
-        ours = [rows for rows in self._rows() if rows.port_id == port and rows.is_service == service]
+        ours = [rows for rows in self._rows() if rows.vif_port == port and rows.is_service == service]
         if ours:
             await self._ovsdb.transact([operations.remove_port(on_bridge, rows.port) for rows in ours], act)
 
