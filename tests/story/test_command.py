@@ -1,54 +1,22 @@
 """The command on simulated hosts, as people run it: what it shows, what it answers with, and what it leaves."""
 
-import json
-import os
 import signal
 import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
+from tests.shell import Shell, a_shell, hop_ms, steps
 
 from moorage.domain.hops import HOPS
 
 HOP_NAMES = [hop.value for hop in HOPS]
 
 
-class Shell:
-    """A user's shell with a state, a cache and a temporary folder of its own."""
-
-    def __init__(self, home: Path) -> None:
-        self.home = home
-        self.environ = {name: value for name, value in os.environ.items() if not name.startswith("OS_")}
-        for name, folder in (("XDG_STATE_HOME", "state"), ("XDG_CACHE_HOME", "cache"), ("TMPDIR", "tmp")):
-            (home / folder).mkdir()
-            self.environ[name] = str(home / folder)
-
-    def moorage(self, *arguments: str) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            [sys.executable, "-m", "moorage.cli.main", *arguments],
-            env=self.environ,
-            capture_output=True,
-            text=True,
-            timeout=18,
-            check=False,
-        )
-
-    def json(self, *arguments: str) -> Any:
-        ended = self.moorage(*arguments, "--json", "-")
-        assert ended.returncode == 0, ended.stderr
-        return json.loads(ended.stdout)
-
-    def left(self) -> list[Path]:
-        """Files that private clouds have left."""
-        return [*(self.home / "tmp").iterdir(), *(self.home / "state").iterdir()]
-
-
 @pytest.fixture
-def shell(tmp_path: Path) -> Shell:
-    return Shell(tmp_path)
+def shell(tmp_path: Path) -> Iterator[Shell]:
+    with a_shell(tmp_path) as shell:
+        yield shell
 
 
 @pytest.fixture
@@ -58,14 +26,6 @@ def up(shell: Shell) -> Iterator[Shell]:
     assert started.returncode == 0, started.stderr
     yield shell
     assert shell.moorage("down", "--purge").returncode == 0
-
-
-def hop_ms(result: dict[str, Any]) -> dict[str, float | None]:
-    return {hop["hop"]: hop["ms"] for hop in result["hops"]}
-
-
-def steps(result: dict[str, Any]) -> dict[str, bool | None]:
-    return {step["what"]: step["ok"] for step in result["steps"]}
 
 
 def test_the_demo_boots_a_guest_and_leaves_nothing(shell: Shell) -> None:
@@ -135,19 +95,8 @@ def test_the_bench_measures_each_hop(shell: Shell, concurrency: int) -> None:
 
 @pytest.fixture
 def endless(shell: Shell) -> Iterator[subprocess.Popen[bytes]]:
-    """A bench that is in the middle of its boots, and would go on for hours."""
-    command = [sys.executable, "-m", "moorage.cli.main", "bench", "handshake", "--host-kind", "simulated"]
-    with subprocess.Popen([*command, "--boots", "100000"], env=shell.environ, stdout=subprocess.PIPE) as running:
-        try:
-            assert running.stdout is not None
-            said = b""
-            while b"booting" not in said:
-                more = os.read(running.stdout.fileno(), 4096)
-                assert more, said
-                said += more
-            yield running
-        finally:
-            running.kill()
+    with shell.endless_bench("simulated") as running:
+        yield running
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])

@@ -1,5 +1,7 @@
 """`moorage demo`: one boot, hop by hop."""
 
+import html
+import re
 from typing import TYPE_CHECKING
 
 import typer
@@ -60,6 +62,6 @@ def say_boot(out: Output, shown: "Shown") -> None:
 
 
 def first_line(page: str) -> str:
-    """The first words of a page that are not markup."""
-    lines = (line.strip() for line in page.splitlines())
-    return next((line[:60] for line in lines if line and not line.startswith("<")), "")
+    """The first line of a page's text, without its markup."""
+    text = html.unescape(re.sub(r"<title>.*?</title>|<[^>]*>", "", page, flags=re.DOTALL))
+    return next((line.strip()[:60] for line in text.splitlines() if line.strip()), "")

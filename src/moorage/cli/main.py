@@ -6,7 +6,7 @@ from typing import Never
 
 import typer
 
-from moorage.app.private import sweep
+from moorage.app.private import sweep_all
 from moorage.app.state import failure_log
 from moorage.cli import bench, demo, doctor, down, env, experiment, status, timeline, up
 from moorage.domain.errors import MoorageError
@@ -26,7 +26,7 @@ app = typer.Typer(
 
 @app.callback()
 def clear_the_way() -> None:
-    sweep()  # what a killed demo, experiment or bench has left
+    sweep_all()  # what a killed demo, experiment or bench has left
 
 
 for name, module, example in (
