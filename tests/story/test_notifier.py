@@ -8,6 +8,7 @@ from functools import partial
 
 import pytest
 import structlog
+from tests.story.faults import Fault, Faults, faulty
 from tests.unit.network_rig import Facts
 from tests.unit.ports import HOST, NOW, bind, new_port, report
 
@@ -22,6 +23,7 @@ from moorage.domain.ids import NetworkId, PortId
 from moorage.domain.network import Network
 from moorage.domain.port import reported_down, reported_up
 from moorage.domain.segments import Segment
+from moorage.kit.supervise import supervise
 from moorage.network.notifier import Notifier
 from moorage.seams.external_events import Answer
 from moorage.seams.network_store import NewPort
@@ -59,6 +61,7 @@ class World:
     store: SqlNetworkStore
     compute: Compute
     facts: Facts
+    stop: Callable[[], object]  # the notifier, as a crash would
 
     async def up(self, port: str, sequence: int = 1) -> None:
         await self.store.update(PortId(port), partial(reported_up, report=report(sequence)))
@@ -94,7 +97,7 @@ async def telling(*script: Script, latency: float = 0.001, ports: int = 3) -> As
     async with asyncio.TaskGroup() as group:
         task = group.create_task(notifier.run())
         await asyncio.sleep(1)
-        yield World(store, compute, facts)
+        yield World(store, compute, facts, task.cancel)
         task.cancel()
 
 
@@ -283,3 +286,30 @@ async def test_a_notifier_that_was_stopped_in_the_middle_tells_again() -> None:
             await asyncio.sleep(1)
             task.cancel()
         assert later.posts == [(2.0, [("p1", "vif-plugged")])]
+
+
+@pytest.mark.parametrize("kind", [Fault.UNAVAILABLE, Fault.LATE, Fault.LOST])
+async def test_whatever_call_fails_the_news_arrives(kind: Fault) -> None:
+    at = 0
+    while True:
+        faults = Faults(kind, at=at)
+        async with telling() as world:
+            again = Compute()
+            store = faulty(world.store, faults)
+            second = Notifier(store, store, faulty(again, faults), LoopClock(), Facts())
+            world.stop()
+            async with asyncio.TaskGroup() as group:
+                task = group.create_task(supervise([("notifier", second.run)]))
+                await asyncio.sleep(0.5)
+                await world.up("p1")
+                await asyncio.sleep(0.5)
+                await world.up("p2")
+                await asyncio.sleep(60)
+                task.cancel()
+            told = [event for _, events in again.posts for event in events]
+            assert set(told) == {("p1", "vif-plugged"), ("p2", "vif-plugged")}, f"call {at} failed"
+            assert len(told) <= 3, f"call {at} failed"
+            assert await world.is_empty(), f"call {at} failed"
+        if not faults.struck:
+            return
+        at += 1

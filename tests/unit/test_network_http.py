@@ -526,3 +526,11 @@ async def test_what_a_network_is_made_of_is_for_admins() -> None:
     made = (await rig.ask("POST", "/v2.0/networks", local, by="admin")).json["network"]
     assert made["provider:network_type"] == "local"
     assert "provider:network_type" not in await rig.show("network", made["id"], by="demo")
+
+
+async def test_a_service_that_asks_for_a_projects_groups_finds_its_default() -> None:
+    rig = make_rig()
+    [group] = (await rig.ask("GET", f"/v2.0/security-groups?tenant_id={DEMO}", by="nova")).json["security_groups"]
+    assert (group["name"], group["project_id"]) == ("default", DEMO)
+    other = (await rig.ask("GET", f"/v2.0/security-groups?tenant_id={DEMO}", by="other")).json["security_groups"]
+    assert other == []
