@@ -1,13 +1,18 @@
 """The command on simulated hosts, as people run it: what it shows, what it answers with, and what it leaves."""
 
+import asyncio
 import signal
 import subprocess
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
 from tests.shell import Shell, a_shell, hop_ms, steps
 
+from moorage.app.client import Client, logged_in
+from moorage.app.clouds_yaml import account_in
+from moorage.app.watching import when
 from moorage.domain.hops import HOPS
 
 HOP_NAMES = [hop.value for hop in HOPS]
@@ -135,6 +140,29 @@ def test_a_cloud_comes_up_tells_of_itself_and_goes(up: Shell) -> None:
     assert "OS_AUTH_URL" in up.moorage("env", "--openrc").stdout
     unknown = up.moorage("timeline", "hello")
     assert (unknown.returncode, unknown.stderr) == (1, "moorage: there is no server 'hello' in project demo\n")
+
+
+def test_a_timeline_shows_the_ten_hops_of_a_server(up: Shell) -> None:
+    account = account_in(up.home / "state" / "moorage" / "clouds.yaml", "moorage")
+
+    async def boot() -> str:
+        async with logged_in(account) as client:
+            server = await client.create_server("hello", image="moorage-guest", flavor="m1.tiny", network="private")
+            assert await when(partial(is_active, client, server), limit=10) is not None
+            return server
+
+    server = asyncio.run(boot())
+    told = up.json("timeline", "hello")
+    assert (told["server"], told["status"]) == (server, "ACTIVE")
+    assert [hop["hop"] for hop in told["hops"]] == HOP_NAMES
+    assert None not in hop_ms(told).values()
+    assert up.json("timeline", server, "--os-cloud", "moorage-admin")["name"] == "hello"
+    assert sum(host["servers"] for host in up.json("status")["hosts"]) == 1
+
+
+async def is_active(client: Client, server: str) -> bool:
+    body = await client.server(server)
+    return body is not None and body["status"] == "ACTIVE"
 
 
 def test_a_second_cloud_in_one_place_is_refused(up: Shell) -> None:
