@@ -1,14 +1,17 @@
 """The Network API through its front door, in this process."""
 
 import asyncio
+from dataclasses import replace
 
 import pytest
 from tests.asgi import Answer
-from tests.unit.network_rig import DEMO, OTHER, SERVER, make_rig
+from tests.unit.network_rig import CALLERS, DEMO, OTHER, SERVER, make_rig
 
+from moorage.domain.errors import Exhausted
 from moorage.domain.hops import Hop
 from moorage.network.http.fixed import EXTENSIONS
 from moorage.wire.messages import PortsChanged
+from moorage.wire.network import PortNew
 
 pytestmark = pytest.mark.looptime
 
@@ -501,6 +504,19 @@ async def test_paths_methods_and_bodies_that_are_none() -> None:
     assert (await rig.ask("PATCH", "/v2.0/networks")).status == 405
     for body in (b"{", b"[]", b'{"subnet": {}}', b'{"network": []}', b'{"networks": []}'):
         assert (await rig.ask("POST", "/v2.0/networks", body)).status == 400
+
+
+async def test_a_made_mac_address_that_is_taken_is_made_again() -> None:
+    rig = make_rig()
+    network, _ = await rig.network()
+    made = iter(["fa:16:3e:00:00:01", "fa:16:3e:00:00:01", "fa:16:3e:00:00:02"])
+    ports = replace(rig.service.ports, new_mac=lambda: next(made))
+    bodies = [PortNew(network_id=network["id"])]
+    first, second = [await ports.create(CALLERS["demo"], bodies) for _ in range(2)]
+    assert (first[0].mac_address, second[0].mac_address) == ("fa:16:3e:00:00:01", "fa:16:3e:00:00:02")
+    stuck = replace(ports, new_mac=lambda: "fa:16:3e:00:00:01")
+    with pytest.raises(Exhausted):
+        await stuck.create(CALLERS["demo"], bodies)
 
 
 async def test_port_security_and_groups_exclude_each_other() -> None:

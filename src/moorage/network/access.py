@@ -19,11 +19,7 @@ def owner_of_new(caller: Caller, named: str | None) -> ProjectId:
     return ProjectId(named)
 
 
-def is_owner(caller: Caller, project: ProjectId) -> bool:
-    return caller.is_service or caller.project == project
-
-
 def require_owner(caller: Caller, project: ProjectId, act: str) -> None:
     """Raises Forbidden unless the thing is the caller's own (a shared one may be seen, not changed)."""
-    if not is_owner(caller, project):
+    if not (caller.is_service or caller.project == project):
         raise Forbidden(f"Policy doesn't allow {act} to be performed.", kind="PolicyNotAuthorized")

@@ -8,12 +8,12 @@ from typing import Any
 
 from moorage.domain.agent import is_alive
 from moorage.domain.caller import Caller
-from moorage.domain.errors import Conflict, Forbidden, Invalid, NotFound
+from moorage.domain.errors import Conflict, Exhausted, Forbidden, Invalid, NotFound
 from moorage.domain.ids import HostName, NetworkId, PortId, SubnetId
 from moorage.domain.ipam import AddressWanted
 from moorage.domain.network import Network
 from moorage.domain.port import Port, is_bound, rebound, set_admin_state
-from moorage.network.access import is_owner, owner_of_new, require_owner, seen_by
+from moorage.network.access import owner_of_new, require_owner, seen_by
 from moorage.network.facts import facts_of
 from moorage.network.neighbours import Neighbours
 from moorage.network.networks import Networks
@@ -25,11 +25,13 @@ from moorage.wire.network import FixedIpBody, PortEdit, PortNew, given, project_
 
 BINDING = ("host_id", "vnic_type", "profile")
 FOR_SERVICES = ("host_id", "profile")
+FOR_NETWORK_OWNERS = frozenset({"mac_address", "port_security_enabled", "allowed_address_pairs"})
 VNIC_TYPES = frozenset(
     {"normal", "direct", "macvtap", "baremetal", "direct-physical", "virtio-forwarder", "smart-nic", "vdpa"}
     | {"remote-managed", "accelerator-direct", "accelerator-direct-physical"}
 )
 LONGEST_PROFILE = 4095  # characters of JSON
+MAC_TRIES = 16  # a made address meets another of its network once in some 10,000 ports
 MAC = re.compile(r"[0-9a-f][02468ace](:[0-9a-f]{2}){5}")  # no multicast
 
 
@@ -65,11 +67,18 @@ class Ports:
         return found[0]
 
     async def create(self, caller: Caller, bodies: Sequence[PortNew]) -> Sequence[Port]:
-        new = [await self._new(caller, body) for body in bodies]
-        ports = await self.store.create_ports(new)
-        for port in ports:
+        for port in (ports := await self._created(caller, bodies)):
             await self._tell(None, port)
         return ports
+
+    async def _created(self, caller: Caller, bodies: Sequence[PortNew]) -> Sequence[Port]:
+        for _ in range(MAC_TRIES):
+            try:
+                return await self.store.create_ports([await self._new(caller, body) for body in bodies])
+            except Conflict as error:
+                if error.kind != "MacAddressInUse" or any("mac_address" in given(body) for body in bodies):
+                    raise
+        raise Exhausted(f"Unable to generate unique mac on network {bodies[0].network_id}.", kind="MacAddressInUse")
 
     async def update(self, caller: Caller, port: str, body: PortEdit, if_revision: int | None) -> Port:
         found = await self.show(caller, port)
@@ -146,6 +155,8 @@ class Ports:
         with_dhcp = {subnet.id for subnet in subnets if subnet.enable_dhcp}
 
         def bind(port: Port) -> Port:
+            if "host_id" not in wanted and port.binding.host != host:
+                raise Conflict(f"Port {port.id} was bound elsewhere meanwhile: read it again.", kind="Conflict")
             serves = agent is not None and agent.has_dhcp
             return rebound(
                 port,
@@ -196,10 +207,7 @@ class Ports:
                     raise Forbidden(f"Policy doesn't allow setting binding:{name}.", kind="PolicyNotAuthorized")
             if (fields.get("device_owner") or "").startswith("network:"):
                 raise Forbidden("Policy doesn't allow a device_owner of network:*.", kind="PolicyNotAuthorized")
-        chooses_address = any(ip.ip_address for ip in fields.get("fixed_ips") or ())
-        for name in ("mac_address", "port_security_enabled", "allowed_address_pairs"):
-            chooses_address = chooses_address or name in fields
-        if chooses_address and not is_owner(caller, network.project_id):
+        if FOR_NETWORK_OWNERS & fields.keys() or any(ip.ip_address for ip in fields.get("fixed_ips") or ()):
             require_owner(caller, network.project_id, "choosing addresses on another project's network")
         if "mac_address" in fields:
             fields["mac_address"] = _mac(fields["mac_address"])
