@@ -31,7 +31,7 @@ VNIC_TYPES = frozenset(
     | {"remote-managed", "accelerator-direct", "accelerator-direct-physical"}
 )
 LONGEST_PROFILE = 4095  # characters of JSON
-MAC_TRIES = 16  # a made address meets another of its network once in some 10,000 ports
+MAC_TRIES = 16  # among 1,000 ports of a network, one made address in 16,000 meets another
 MAC = re.compile(r"[0-9a-f][02468ace](:[0-9a-f]{2}){5}")  # no multicast
 
 
