@@ -106,6 +106,8 @@ async def test_what_osc_sends_boots_from_the_image() -> None:
         ({"surprise": 1}, 400),
         ({"description": "too early"}, 400),
         ({"tags": ["too early"]}, 400),
+        ({"min_count": 1001}, 403),
+        ({"min_count": "9" * 5000}, 400),
     ],
 )
 async def test_a_new_server_that_cannot_be_is_refused_at_once(change: dict[str, Any], status: int) -> None:
@@ -216,7 +218,9 @@ async def test_an_unknown_server_is_404_whatever_its_id_looks_like(server: str) 
 async def test_who_has_no_token_learns_the_versions_and_nothing_else() -> None:
     async with cloud() as compute:
         answer = await compute.call("GET", "/", token=None)
-        [version] = answer.json["versions"]
+        old, version = answer.json["versions"]
+        assert (old["id"], old["version"]) == ("v2.0", "")
+        assert (await compute.call("GET", "/v2/", token=None)).json["version"]["links"] == old["links"]
         assert (version["version"], version["min_version"], version["status"]) == ("2.96", "2.1", "CURRENT")
         assert (await compute.call("GET", "/v2.1", token=None)).json["version"]["media-types"]
         assert (await compute.call("GET", "/v2.1/", token=None)).status_code == 200
@@ -446,6 +450,28 @@ async def test_the_console_is_read_from_the_host() -> None:
         assert await output({"length": "1"}) == "three\n"
         assert await output({"length": None}) == await output({"length": -1}) == "one\ntwo\nthree\n"
         assert (await compute.call("POST", path, {"os-getConsoleOutput": {"length": "x"}})).status_code == 400
+
+
+async def test_keys_of_later_microversions_are_kept_or_refused() -> None:
+    async with cloud("h1") as compute:
+        nics = [{"uuid": NETWORK, "tag": "blue"}]
+        body = wanted(networks=nics, hostname="web.example.org", tags=["t"], description="d")
+        assert (await compute.call("POST", "/v2.1/servers", body, version="2.93")).status_code == 400
+        answer = await compute.call("POST", "/v2.1/servers", body, version="2.94")
+        server = answer.json["server"]["id"]
+        await compute.until(server, "ACTIVE")
+        view = await compute.show(server, version="2.94")
+        shown = (view["OS-EXT-SRV-ATTR:hostname"], view["tags"], view["description"])
+        assert shown == ("web.example.org", ["t"], "d")
+        compute.network.known_ports[PORT] = a_port(device=server)
+        found = await compute.call("GET", f"/v2.1/servers/{server}/os-interface", version="2.70")
+        assert found.json["interfaceAttachments"][0]["tag"] == "blue"
+        for more in ({"trusted_image_certificates": ["c"]}, {"hostname": "-x"}):
+            body = wanted(networks="auto", **more)
+            assert (await compute.call("POST", "/v2.1/servers", body, version="2.96")).status_code == 400, more
+        for path in ("flavors?x=1", "os-keypairs?x=1", "limits?x=1"):
+            assert (await compute.call("GET", f"/v2.1/{path}", version="2.75")).status_code == 400, path
+            assert (await compute.call("GET", f"/v2.1/{path}", version="2.74")).status_code == 200, path
 
 
 async def test_interfaces_are_the_networks_own() -> None:

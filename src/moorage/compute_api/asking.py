@@ -77,6 +77,8 @@ class Asking:
             extra["pinned_zone"] = zone
         if host is not None:
             extra["wanted_host"] = host
+        if isinstance(wanted.networks, list) and any(entry.tag for entry in wanted.networks):
+            extra["nic_tags"] = [entry.tag or None for entry in wanted.networks]
         reservation = "r-" + self.new_id().replace("-", "")[:8]
         servers = [
             Server(

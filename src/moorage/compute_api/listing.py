@@ -70,6 +70,7 @@ FOR_ADMINS = frozenset({"host", "node"})
 # a query key -> the server's own value, compared as it is
 PLAIN: Mapping[str, Callable[[Server], str]] = {
     "uuid": lambda server: server.id,
+    "hostname": lambda server: server.hostname,
     "reservation_id": lambda server: server.reservation_id,
     "vm_state": lambda server: server.life.vm.value,
     "task_state": lambda server: str(server.life.task or ""),
@@ -88,6 +89,14 @@ PLAIN: Mapping[str, Callable[[Server], str]] = {
 PLAIN_FOR_ADMINS: Mapping[str, Callable[[Server], str]] = {
     "host": lambda server: server.host or "",
     "node": lambda server: server.host or "",
+}
+MOST_MINOR = 999
+# which of them members may use, and from which minor version on; what they may not is ignored
+MEMBERS_SINCE: Mapping[str, int] = {
+    **dict.fromkeys(("reservation_id", "image", "flavor"), 1),
+    **dict.fromkeys(("availability_zone", "config_drive", "key_name", "user_id"), 83),
+    **dict.fromkeys(("power_state", "task_state", "vm_state"), 83),
+    "hostname": 90,
 }
 OTHERS = frozenset(
     [
@@ -171,8 +180,8 @@ def understood(query: Query, minor: int, *, is_admin: bool) -> Wanted:
 
 def tests_of(query: Query, minor: int, *, is_admin: bool) -> Iterable[Test]:
     """Each narrows the list; the values of a key that comes more than once are alternatives."""
-    for key, value_of in {**PLAIN, **(PLAIN_FOR_ADMINS if is_admin else {})}.items():
-        if key in query:
+    for key, value_of in {**PLAIN, **PLAIN_FOR_ADMINS}.items():
+        if key in query and (is_admin or minor >= MEMBERS_SINCE.get(key, MOST_MINOR)):
             yield one_of(value_of, [value.rsplit("/", 1)[-1] for value in query[key]])
     if "name" in query:
         yield matching(query["name"][-1], "name", lambda server: [server.name])

@@ -72,7 +72,7 @@ class Placer:
         hosts = [host.state for host in await self.store.hosts()]
         now = self.clock.now()
         dead = {host.name for host in hosts if not host.is_alive(now)} if self._has_listened() else set()
-        for server in await self.store.list(ServerQuery()):
+        for server in await self.store.list(ServerQuery(is_unfinished=True)):
             is_left = server.host is None or server.host in dead
             match job_of(server.life):
                 case Job.BOOT if server.host is None:

@@ -10,7 +10,7 @@ from uuid import UUID
 from msgspec import UNSET, UnsetType
 
 from moorage.domain.caller import Caller
-from moorage.domain.errors import Invalid
+from moorage.domain.errors import Exhausted, Invalid
 from moorage.domain.ids import HostName, NetworkId, PortId, ProjectId
 from moorage.domain.server import Flavor, RequestedNic
 from moorage.seams.image_api import ImageInfo
@@ -18,6 +18,7 @@ from moorage.seams.network_api import NetworkInfo
 from moorage.wire.compute import SINCE, BlockDevice, NetworkWanted, ServerWanted
 
 ZONE = "nova"
+MOST_AT_ONCE = 1000  # servers, asked for in one request
 NO_VOLUMES = "Moorage has no volumes: only one image booted to a local disk can be asked for."
 
 
@@ -34,6 +35,9 @@ def require_version(wanted: ServerWanted, minor: int) -> None:
         for entry in wanted.networks:
             if entry.tag is not UNSET and not (minor == 32 or 33 <= minor <= 36 or minor >= 42):
                 raise Invalid("Additional properties are not allowed ('tag')")
+    if wanted.trusted_image_certificates:
+        raise Invalid("Signatures of images are not verified here: trusted_image_certificates cannot be asked for.")
+    require_hostname(wanted.hostname, minor)
     if not isinstance(wanted.personality, UnsetType):
         for file in wanted.personality:
             if set(file) != {"path", "contents"} or not is_base64(file["contents"]):
@@ -44,20 +48,30 @@ def require_version(wanted: ServerWanted, minor: int) -> None:
         raise Invalid("Invalid input for field/attribute name: leading or trailing spaces, or unprintable characters.")
 
 
+def require_hostname(hostname: str | UnsetType, minor: int) -> None:
+    """Raises Invalid for what is no host name; from 2.94 on it may have a domain."""
+    part = r"[a-zA-Z0-9]([a-zA-Z0-9-]{0,61}[a-zA-Z0-9])?"
+    form = rf"{part}(\.{part})*" if minor >= 94 else part
+    if not isinstance(hostname, UnsetType) and not re.fullmatch(form, hostname):
+        raise Invalid(f"Invalid input for field/attribute hostname. Value: {hostname}.")
+
+
 def counted(wanted: ServerWanted) -> int:
-    """How many servers to make: as many as may be. Raises Invalid."""
+    """How many servers to make: as many as may be. Raises Invalid, Exhausted."""
     least = number(wanted.min_count, "min_count")
     most = number(wanted.max_count, "max_count") if not isinstance(wanted.max_count, UnsetType) else least
     if least < 1 or most < 1:
         raise Invalid("Invalid input for field/attribute min_count, max_count: a number from 1 on.")
     if least > most:
         raise Invalid("min_count must be <= max_count")
+    if most > MOST_AT_ONCE:
+        raise Exhausted(f"{most} servers cannot be asked for at once: at most {MOST_AT_ONCE} in one request.")
     return most
 
 
 def number(value: int | str, name: str) -> int:
     """An integer that may come as digits. Raises Invalid."""
-    if isinstance(value, str) and not re.fullmatch(r"-?[0-9]+", value):
+    if isinstance(value, str) and not re.fullmatch(r"-?[0-9]{1,1000}", value):
         raise Invalid(f"Invalid input for field/attribute {name}. Value: {value}. It is not an integer.")
     return int(value)
 
@@ -191,5 +205,5 @@ def checked_v6(value: str | None) -> str:
 def hostname_of(wanted: ServerWanted, index: int, count: int) -> str:
     """The name that the guest is told: what was asked for, or the server's name made a host name."""
     given = wanted.hostname if not isinstance(wanted.hostname, UnsetType) else None
-    name = re.sub(r"[^a-z0-9-]+", "-", (given or wanted.name).lower().replace(" ", "-")).strip("-.")[:63]
+    name = given or re.sub(r"[^a-z0-9-]+", "-", wanted.name.lower()).strip("-")[:63]
     return (name or f"server-{index}") if count == 1 else f"{name or 'server'}-{index + 1}"

@@ -23,6 +23,7 @@ class ServerQuery:
     project: ProjectId | None = None
     host: HostName | None = None
     is_deleted: bool | None = False
+    is_unfinished: bool = False  # only those with something under way
     changed_since: datetime | None = None
     created_before: tuple[datetime, ServerId] | None = None  # the page after this one, newest first
     limit: int | None = None

@@ -73,7 +73,7 @@ class ServerWanted(Body):
     trusted_image_certificates: list[str] | UnsetType | None = UNSET
     host: str | UnsetType = UNSET
     hypervisor_hostname: str | UnsetType = UNSET
-    hostname: Annotated[str, Meta(min_length=2, max_length=63)] | UnsetType = UNSET
+    hostname: Annotated[str, Meta(min_length=2, max_length=255)] | UnsetType = UNSET
 
 
 class CreateServer(Body):
@@ -100,7 +100,7 @@ class ServerChange(Body):
     access_ip_v6: str | UnsetType | None = field(name="accessIPv6", default=UNSET)
     disk_config: Literal["AUTO", "MANUAL"] | UnsetType = field(name="OS-DCF:diskConfig", default=UNSET)
     description: Annotated[str, Meta(max_length=255)] | UnsetType | None = UNSET
-    hostname: Annotated[str, Meta(min_length=2, max_length=63)] | UnsetType = UNSET
+    hostname: Annotated[str, Meta(min_length=2, max_length=255)] | UnsetType = UNSET
 
 
 class UpdateServer(Body):

@@ -426,6 +426,10 @@ def _selected(query: ServerQuery) -> Select[bytes]:
         statement = statement.where(ServerRow.host == query.host)
     if query.is_deleted is not None:
         statement = statement.where(ServerRow.is_deleted == query.is_deleted)
+    if query.is_unfinished:
+        statement = statement.where(
+            or_(ServerRow.vm_state == VmState.BUILDING.value, ServerRow.task_state.is_not(None))
+        )
     if query.changed_since is not None:
         statement = statement.where(ServerRow.updated >= _micros(query.changed_since))
     if query.created_before is not None:

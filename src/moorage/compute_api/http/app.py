@@ -41,7 +41,7 @@ from moorage.compute_api.http.server_parts import (
     Volumes,
 )
 from moorage.compute_api.http.servers import Actions, OneServer, Servers, ServersDetail
-from moorage.compute_api.http.versions import OneVersion, Versions
+from moorage.compute_api.http.versions import OldVersion, OneVersion, Versions
 from moorage.compute_api.service import ComputeApiService
 from moorage.domain.caller import Caller
 from moorage.domain.errors import NotFound, Unauthorized
@@ -50,7 +50,7 @@ from moorage.kit.web import Request, Response
 from moorage.seams.tokens import TokenVerifier
 from moorage.wire.errors import HttpFault, compute_error
 
-OPEN_PATHS = frozenset({"/", "", "/v2.1"})
+OPEN_PATHS = frozenset({"/", "", "/v2", "/v2.1"})
 
 
 def make_app(service: ComputeApiService, verifier: TokenVerifier) -> falcon.asgi.App[Request, Response]:
@@ -124,4 +124,9 @@ def routes(service: ComputeApiService) -> Mapping[str, object]:
         "os-aggregates": EmptyList("aggregates", is_for_admins=True),
         "os-server-external-events": ExternalEvents(service),
     }
-    return {"/": Versions(), "/v2.1": OneVersion(), **{f"/v2.1/{path}": it for path, it in below_v2.items()}}
+    return {
+        "/": Versions(),
+        "/v2": OldVersion(),
+        "/v2.1": OneVersion(),
+        **{f"/v2.1/{path}": it for path, it in below_v2.items()},
+    }

@@ -51,6 +51,13 @@ def query_of(request: Request) -> Mapping[str, Sequence[str]]:
     return {key: value if isinstance(value, list) else [value] for key, value in request.params.items()}
 
 
+def only_keys(request: Request, keys: str) -> None:
+    """Raises Invalid for other query keys than these words, from 2.75 on; below they are ignored."""
+    unknown = set(request.params) - set(keys.split())
+    if unknown and minor_of(request) >= 75:
+        raise Invalid(f"Additional query parameters are not allowed: {', '.join(sorted(unknown))}")
+
+
 async def read_body(request: Request, kind: type[T]) -> T:
     """Raises Invalid, and Refused for a body that is too large or no JSON."""
     return read(await body_of(request), kind)

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from math import inf, nan
 from typing import Any
 
 from msgspec import UnsetType
@@ -13,6 +14,7 @@ from moorage.compute_api.http.edge import (
     eye_of,
     minor_of,
     next_link,
+    only_keys,
     query_of,
     read_body,
     read_object,
@@ -53,6 +55,7 @@ class Flavors:
     is_detail: bool = False
 
     async def on_get(self, request: Request, response: Response) -> None:
+        only_keys(request, "limit marker is_public minRam minDisk sort_key sort_dir")
         eye, (flavors, is_more) = eye_of(request), await listed(self.service, request)
         view: Callable[[Flavor, Eye], dict[str, Any]] = flavor_view if self.is_detail else flavor_summary
         body: dict[str, Any] = {"flavors": [view(flavor, eye) for flavor in flavors]}
@@ -79,8 +82,10 @@ def made(wanted: FlavorWanted, new_id: str) -> Flavor:
         raise Invalid(f"Invalid input for field/attribute name. Value: {wanted.name}.")
     try:
         factor = float(wanted.rxtx_factor if wanted.rxtx_factor is not None else 1.0)
-    except ValueError as error:
-        raise Invalid(f"Invalid input for field/attribute rxtx_factor. Value: {wanted.rxtx_factor}.") from error
+    except ValueError:
+        factor = nan
+    if not 0 < factor < inf:
+        raise Invalid(f"Invalid input for field/attribute rxtx_factor. Value: {wanted.rxtx_factor}.")
     return Flavor(
         id=FlavorId(flavor_id),
         name=wanted.name,

@@ -13,6 +13,7 @@ from moorage.compute_api.http.edge import (
     minor_of,
     next_link,
     only_from,
+    only_keys,
     only_until,
     query_of,
     read_body,
@@ -152,6 +153,7 @@ class Services:
 
     async def on_get(self, request: Request, response: Response) -> None:
         caller_of(request).require_admin("os_compute_api:os-services:list")
+        only_keys(request, "host binary")
         eye, query, now = eye_of(request), query_of(request), self.service.clock.now()
         host, binary = listing.last(query, "host"), listing.last(query, "binary")
         hosts = [

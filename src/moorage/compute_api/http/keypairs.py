@@ -7,7 +7,7 @@ from typing import Any
 from msgspec import UnsetType
 
 from moorage.compute_api import listing
-from moorage.compute_api.http.edge import caller_of, eye_of, minor_of, next_link, query_of, read_body
+from moorage.compute_api.http.edge import caller_of, eye_of, minor_of, next_link, only_keys, query_of, read_body
 from moorage.compute_api.keys import fingerprint, require_name
 from moorage.compute_api.service import ComputeApiService
 from moorage.compute_api.view import keypair_summary, keypair_view
@@ -24,6 +24,7 @@ class Keypairs:
     service: ComputeApiService
 
     async def on_get(self, request: Request, response: Response) -> None:
+        only_keys(request, "user_id limit marker")
         eye, query = eye_of(request), query_of(request)
         pairs = list(await self.service.store.keypairs(user_of(request, query)))
         is_more = False

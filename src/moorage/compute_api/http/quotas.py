@@ -6,7 +6,7 @@ from typing import Any
 
 from moorage.compute_api import listing
 from moorage.compute_api.asking import Limits
-from moorage.compute_api.http.edge import caller_of, minor_of, query_of
+from moorage.compute_api.http.edge import caller_of, minor_of, only_keys, query_of
 from moorage.compute_api.service import ComputeApiService
 from moorage.domain.caller import Caller
 from moorage.domain.errors import Forbidden
@@ -88,6 +88,7 @@ class AbsoluteLimits:
     service: ComputeApiService
 
     async def on_get(self, request: Request, response: Response) -> None:
+        only_keys(request, "tenant_id")
         caller = caller_of(request)
         project = caller.require_project()
         named = listing.last(query_of(request), "tenant_id")
@@ -103,6 +104,7 @@ class QuotaSet:
     service: ComputeApiService
 
     async def on_get(self, request: Request, response: Response, project: str) -> None:
+        only_keys(request, "user_id")
         require_owner(caller_of(request), project)
         send(response, {"quota_set": {"id": project, **shown(self.service.limits, minor_of(request))}})
 

@@ -184,7 +184,12 @@ class InstanceActions:
         is_more = False
         if eye.minor >= 58:
             since = listing.time_of(query, "changes-since")
-            actions = [action for action in actions if since is None or action.updated >= since]
+            before = listing.time_of(query, "changes-before") if eye.minor >= 66 else None
+            actions = [
+                action
+                for action in actions
+                if (since is None or action.updated >= since) and (before is None or action.updated <= before)
+            ]
             marker, limit = listing.last(query, "marker"), listing.limit_of(query)
             if marker is not None:
                 index = next((i for i, action in enumerate(actions) if action.request_id == marker), None)
@@ -227,7 +232,7 @@ class Interfaces:
     async def on_get(self, request: Request, response: Response, server: str) -> None:
         row = await self.service.acting.own(server, caller_of(request))
         views = [
-            interface_view(port, subnets, minor_of(request)) for port, subnets in await ports_of(self.service, row)
+            interface_view(port, subnets, row, minor_of(request)) for port, subnets in await ports_of(self.service, row)
         ]
         send(response, {"interfaceAttachments": views})
 
@@ -240,7 +245,7 @@ class OneInterface:
         row = await self.service.acting.own(server, caller_of(request))
         for found, subnets in await ports_of(self.service, row):
             if found.id == port:
-                send(response, {"interfaceAttachment": interface_view(found, subnets, minor_of(request))})
+                send(response, {"interfaceAttachment": interface_view(found, subnets, row, minor_of(request))})
                 return
         raise NotFound(f"Port {port} is not attached to server {server}.")
 
@@ -258,7 +263,7 @@ async def ports_of(service: ComputeApiService, server: Server) -> list[tuple[Net
     return [(port, subnets.get(port.network, ())) for port in ports]
 
 
-def interface_view(port: NetworkPort, subnets: tuple[str, ...], minor: int) -> Mapping[str, Any]:
+def interface_view(port: NetworkPort, subnets: tuple[str, ...], server: Server, minor: int) -> Mapping[str, Any]:
     view: dict[str, Any] = {
         "port_id": port.id,
         "net_id": port.network,
@@ -268,7 +273,8 @@ def interface_view(port: NetworkPort, subnets: tuple[str, ...], minor: int) -> M
         "fixed_ips": [{"subnet_id": subnets[0] if subnets else None, "ip_address": ip} for ip in port.addresses],
     }
     if minor >= 70:
-        view["tag"] = None
+        tags = dict(zip((nic.port for nic in server.nics), server.extra.get("nic_tags", ()), strict=False))
+        view["tag"] = tags.get(port.id)
     return view
 
 

@@ -20,7 +20,7 @@ from moorage.compute_api.http.edge import (
 )
 from moorage.compute_api.service import ComputeApiService
 from moorage.compute_api.view import As, group_names, host_status_of, server_summary, server_view
-from moorage.compute_api.wanted import checked_v4, checked_v6, is_true, number
+from moorage.compute_api.wanted import checked_v4, checked_v6, is_true, number, require_hostname
 from moorage.domain.caller import Caller
 from moorage.domain.errors import Invalid
 from moorage.domain.ids import ProjectId
@@ -93,6 +93,7 @@ class OneServer:
         for key, first in (("description", 19), ("hostname", 90)):
             if getattr(change, key) is not UNSET and minor < first:
                 raise Invalid(f"Additional properties are not allowed ('{key}' was unexpected)")
+        require_hostname(change.hostname, minor)
         changes = changes_of(change)
         after = await self.service.acting.change(server, caller, lambda row: replace(row, **changes), states=None)
         await self._show(request, response, after, As.UPDATED)

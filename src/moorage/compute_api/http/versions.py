@@ -17,9 +17,28 @@ def version_of(base: str) -> dict[str, Any]:
     }
 
 
+def old_version_of(base: str) -> dict[str, Any]:
+    """v2.0 is said to exist, as every Nova says: clients expect it to come first. Nothing but this is served there."""
+    return {
+        "id": "v2.0",
+        "status": "SUPPORTED",
+        "version": "",
+        "min_version": "",
+        "updated": "2011-01-21T11:33:21Z",
+        "links": [{"rel": "self", "href": f"{base}/v2/"}],
+    }
+
+
 class Versions:
     async def on_get(self, request: Request, response: Response) -> None:
-        send(response, {"versions": [version_of(root_url(request))]})
+        base = root_url(request)
+        send(response, {"versions": [old_version_of(base), version_of(base)]})
+
+
+class OldVersion:
+    async def on_get(self, request: Request, response: Response) -> None:
+        media = [{"base": "application/json", "type": "application/vnd.openstack.compute+json;version=2"}]
+        send(response, {"version": {**old_version_of(root_url(request)), "media-types": media}})
 
 
 class OneVersion:
