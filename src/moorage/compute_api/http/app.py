@@ -25,19 +25,16 @@ from moorage.compute_api.http.hosts import (
     Zones,
 )
 from moorage.compute_api.http.keypairs import Keypairs, OneKeypair
+from moorage.compute_api.http.labels import Metadata, OneMetadata, OneTag, Tags
 from moorage.compute_api.http.quotas import AbsoluteLimits, EmptyList, QuotaDefaults, QuotaDetail, QuotaSet
 from moorage.compute_api.http.server_parts import (
     Addresses,
     InstanceActions,
     Interfaces,
-    Metadata,
     NetworkAddresses,
     OneInstanceAction,
     OneInterface,
-    OneMetadata,
-    OneTag,
     ServerGroups,
-    Tags,
     Volumes,
 )
 from moorage.compute_api.http.servers import Actions, OneServer, Servers, ServersDetail
