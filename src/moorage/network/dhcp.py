@@ -30,23 +30,21 @@ class DhcpServers:
     async def wanted(self, host: HostName, networks: Sequence[str]) -> tuple[DhcpNetworkSpec, ...]:
         """The networks to serve on `host`, out of `networks` (none given: out of all). Makes the servers' ports.
 
-        A network is served where ports with addresses of a subnet with DHCP are bound; one that is not returned is
-        not served.
+        A network is served where ports with addresses of a subnet with DHCP are bound, and from then on, so that the
+        next boot need not wait for a server to start; one that is not returned is not served.
         """
         of = [NetworkId(network) for network in networks] or None
-        bound = [
-            port
-            for port in await self.store.ports(None, host=host, networks=of)
-            if is_bound(port) and not port.device_owner.startswith("network:")
-        ]
-        ids = list(dict.fromkeys(port.network_id for port in bound))
+        here = [port for port in await self.store.ports(None, host=host, networks=of) if is_bound(port)]
+        bound = [port for port in here if not port.device_owner.startswith("network:")]
+        has_server = {port.network_id for port in here if port.device_owner == OWNER}
+        ids = list(dict.fromkeys((*(port.network_id for port in bound), *has_server)))
         subnets = await self.store.subnets(None, networks=ids) if ids else ()
         specs = []
         for network in await self.store.networks(None, ids=ids) if ids else ():
             served = [subnet for subnet in subnets if subnet.network_id == network.id and subnet.enable_dhcp]
             clients = [port for port in bound if port.network_id == network.id]
             reservations = _reservations(clients, served)
-            if reservations:
+            if reservations or (served and network.id in has_server):
                 server = await self._server(host, network, served)
                 specs.append(_spec(network, served, server, reservations))
         return tuple(specs)
