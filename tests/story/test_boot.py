@@ -323,3 +323,28 @@ async def test_vswitchd_restarted_while_a_server_runs_is_wired_again() -> None:
 
         await until(is_wired, within=2.0)
         assert (await cloud.port(server))["status"] == "ACTIVE"
+
+
+async def test_ports_of_a_server_that_is_gone_are_swept_up() -> None:
+    async with story() as cloud:
+        lost = "11111111-2222-4333-8444-555555555555"
+        session = cloud.plane.session("network")
+        wanted = {
+            "network_id": cloud.network_id,
+            "device_id": lost,
+            "device_owner": "compute:nova",
+            "binding:host_id": "host-1",
+        }
+        made = {"plug_generation": "g", "nic": 0, "made_by_compute": True}
+        await session.json("POST", "/v2.0/ports", {"port": {**wanted, "binding:profile": made}})
+        mine = (await cloud.network.json("POST", "/v2.0/ports", {"port": {"network_id": cloud.network_id}}))["port"]
+        bound = {**wanted, "binding:profile": {"plug_generation": "g", "nic": 1}}
+        del bound["network_id"]
+        await session.json("PUT", f"/v2.0/ports/{mine['id']}", {"port": bound})
+        server = await cloud.create()
+        assert await cloud.settled(server, within=1.0) == "ACTIVE"
+        await asyncio.sleep(70)
+        assert await cloud.ports(lost) == []
+        kept = (await cloud.network.json("GET", f"/v2.0/ports/{mine['id']}"))["port"]
+        assert kept["device_id"] == ""
+        assert (await cloud.port(server))["status"] == "ACTIVE"

@@ -88,12 +88,18 @@ class ModelNetwork:
         ]
 
     async def ports(
-        self, *, ids: Sequence[PortId] | None = None, device: ServerId | None = None
+        self,
+        *,
+        ids: Sequence[PortId] | None = None,
+        device: ServerId | None = None,
+        host: HostName | None = None,
     ) -> Sequence[NetworkPort]:
         return [
             port
             for port in self.known_ports.values()
-            if (ids is None or port.id in ids) and (device is None or port.device_id == device)
+            if (ids is None or port.id in ids)
+            and (device is None or port.device_id == device)
+            and (host is None or port.host == host)
         ]
 
     async def security_groups(self, project: ProjectId, names: Sequence[str]) -> Sequence[str]:

@@ -1,5 +1,7 @@
 """What the agent decides to wire, and how."""
 
+from typing import Any
+
 import pytest
 
 from moorage.agent.plan import Known, flows_for, news_of, plan_for, vlan_for, vlans_of
@@ -11,8 +13,8 @@ from moorage.wire.messages import PortDetails
 MAC = "fa:16:3e:00:00:01"
 
 
-def interface(port: str = "p", **changes: object) -> Interface:
-    given: dict[str, object] = {
+def interface(port: str = "p", **changes: Any) -> Interface:
+    given: dict[str, Any] = {
         "port": PortId(port),
         "device": "tap" + port,
         "mac": MAC,
@@ -21,7 +23,7 @@ def interface(port: str = "p", **changes: object) -> Interface:
         "generation": Generation("g1"),
         **changes,
     }
-    return Interface(**given)  # type: ignore[arg-type]
+    return Interface(**given)
 
 
 def bridge(*interfaces: Interface) -> dict[PortId, Interface]:
@@ -32,7 +34,7 @@ def up(generation: str = "g1", ofport: int = 7) -> Known:
     return Known(generation, ofport, is_up=True)
 
 
-WIRED = {"vlan": 5, "wired": "g1", "network": NetworkId("n")}
+WIRED: dict[str, Any] = {"vlan": 5, "wired": "g1", "network": NetworkId("n")}
 
 
 def test_a_port_never_seen_is_news() -> None:
@@ -62,7 +64,7 @@ def test_a_wired_port_that_is_known_is_no_news() -> None:
         {**WIRED, "vlan": None},
     ],
 )
-def test_a_known_port_that_is_not_what_it_was_is_news(changed: dict[str, object]) -> None:
+def test_a_known_port_that_is_not_what_it_was_is_news(changed: dict[str, Any]) -> None:
     fresh, _ = news_of(bridge(interface(**changed)), {PortId("p"): up()})
     assert [found.port for found in fresh] == ["p"]
 
@@ -88,8 +90,8 @@ def test_a_host_without_a_free_vlan_says_so() -> None:
         vlan_for(NetworkId("new"), {NetworkId(str(vlan)): vlan for vlan in range(1, DEAD_VLAN)})
 
 
-def details(**changes: object) -> PortDetails:
-    given: dict[str, object] = {
+def details(**changes: Any) -> PortDetails:
+    given: dict[str, Any] = {
         "port": "p",
         "is_bound_here": True,
         "network": "n",
@@ -97,7 +99,7 @@ def details(**changes: object) -> PortDetails:
         "addresses": ("10.0.0.5",),
         **changes,
     }
-    return PortDetails(**given)  # type: ignore[arg-type]
+    return PortDetails(**given)
 
 
 def test_a_plan_names_the_generation_that_was_plugged() -> None:

@@ -3,12 +3,12 @@
 import asyncio
 import contextlib
 import gc
+import hashlib
 import json
 import os
 import secrets
 import shutil
 import socket
-import tempfile
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
@@ -162,12 +162,14 @@ async def _equipment(
 @contextlib.contextmanager
 def _runtime(state: Path) -> Iterator[Path]:
     """Where sockets are: below the state directory, or, when that is too long a path, in a directory of their own."""
-    if len(str(state / "run")) <= LONGEST_RUNTIME:
-        runtime = state / "run"
-        shutil.rmtree(runtime, ignore_errors=True)  # of a cloud that was killed
+    runtime = state / "run"
+    if len(str(runtime)) > LONGEST_RUNTIME:
+        runtime = Path("/tmp") / f"moorage-{hashlib.sha256(str(state.absolute()).encode()).hexdigest()[:16]}"
+    shutil.rmtree(runtime, ignore_errors=True)  # of a cloud that was killed
+    try:
         runtime.mkdir(mode=0o700)
-    else:
-        runtime = Path(tempfile.mkdtemp(prefix="moorage-"))
+    except OSError as error:
+        raise Unavailable(f"cannot make {runtime} for sockets: {os.strerror(error.errno or 0)}") from error
     try:
         yield runtime
     finally:

@@ -10,8 +10,6 @@ from typing import Any, Never
 from uuid import uuid4
 
 import falcon.asgi
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
 
 from moorage.adapters.buffered.timeline import BufferedTimeline
 from moorage.adapters.database.compute import ComputeDatabase
@@ -27,10 +25,10 @@ from moorage.adapters.http.image_client import HttpImageApi
 from moorage.adapters.http.network_client import HttpNetworkApi
 from moorage.adapters.http.session import Session, error_of
 from moorage.adapters.http.transport import InProcess
+from moorage.adapters.keys.making import new_key
 from moorage.compute_api.bootstrap import bootstrap as bootstrap_flavors
 from moorage.compute_api.http.app import make_app as compute_app
 from moorage.compute_api.service import ComputeApiService
-from moorage.domain.errors import Invalid
 from moorage.domain.ids import ServerId
 from moorage.identity.bootstrap import bootstrap as bootstrap_identity
 from moorage.identity.http.door import make_app as identity_app
@@ -134,7 +132,7 @@ def make_control_plane(parts: Parts) -> ControlPlane:
         network=HttpNetworkApi(_session(app, identity, "network", "nova")),
         images=HttpImageApi(_session(app, identity, "image", "nova")),
         new_id=lambda: str(uuid4()),
-        new_key=_new_key,
+        new_key=new_key,
     )
     events = HttpExternalEvents(_session(app, identity, "compute/v2.1", "neutron"))
     network = NetworkService(
@@ -199,16 +197,6 @@ async def _require_visible(app: Asgi, server: ServerId, token: str) -> None:
 
 def _new_mac() -> str:
     return "fa:16:3e:" + ":".join(f"{byte:02x}" for byte in secrets.token_bytes(3))
-
-
-def _new_key(kind: str) -> tuple[str, str]:
-    """A private key and its public half, both in OpenSSH's form. Raises Invalid for any type but ssh."""
-    if kind != "ssh":
-        raise Invalid(f"A keypair of type {kind} cannot be made here: make it yourself and give its public half.")
-    key = Ed25519PrivateKey.generate()
-    private = key.private_bytes(Encoding.PEM, PrivateFormat.OpenSSH, NoEncryption()).decode()
-    public = key.public_key().public_bytes(Encoding.OpenSSH, PublicFormat.OpenSSH).decode()
-    return private, f"{public} Generated-by-Moorage"
 
 
 class _Root:

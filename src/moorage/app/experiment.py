@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
-from datetime import UTC, datetime
+from datetime import datetime
 
 from moorage.app import boots
 from moorage.app.boots import step
@@ -160,19 +160,13 @@ class _Steps:
         self._take(step(what, ok))
 
     def add(self, times: dict[str, datetime | None]) -> None:
-        """Steps watched side by side, in the order in which they came true; what never did comes last."""
-        for what, at in in_order(times):
+        """Steps watched side by side, each with the time at which it first was true; None: it never was."""
+        for what, at in times.items():
             self._take(Step(what, at, at is not None))
 
     def _take(self, taken: Step) -> None:
         self.taken.append(taken)
         self._tell(taken)
-
-
-def in_order(times: dict[str, datetime | None]) -> list[tuple[str, datetime | None]]:
-    """By time; what has none, last."""
-    never = datetime.max.replace(tzinfo=UTC)
-    return sorted(times.items(), key=lambda item: item[1] or never)
 
 
 def seconds_since(boot: Boot, what: str, since: str) -> float | None:

@@ -1,6 +1,5 @@
 """The bare handshake to hold boots against: the same device, bridge, clients and SQLite settings, no services."""
 
-import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 from time import perf_counter
@@ -84,8 +83,7 @@ async def _round_in_memory(switch: MemorySwitch, commit: Callable[[], Awaitable[
     vif = Vif(port, ServerId(str(uuid4())), "fa:16:3e:ff:ff:fe", "tap" + port[:11], Generation(uuid4().hex))
     began = perf_counter()
     await switch.plug(vif)
-    while (ofport := (await switch.look())[port].ofport) is None:
-        await asyncio.sleep(0.0001)
+    ofport = await _opened(switch, port)
     flows = tuple(Flow(0, 10 + number, Match(in_port=ofport), (Normal(),)) for number in range(10))
     await switch.wire([WirePlan(port, ofport, 4000, NetworkId("floor"), vif.generation, flows)])
     await commit()
@@ -93,3 +91,11 @@ async def _round_in_memory(switch: MemorySwitch, commit: Callable[[], Awaitable[
     await switch.unplug(port)
     await switch.unwire([port])
     return took
+
+
+async def _opened(switch: MemorySwitch, port: PortId) -> int:
+    async for bridge in switch.watch():
+        found = bridge.get(port)
+        if found is not None and found.ofport is not None:
+            return found.ofport
+    raise AssertionError("the watch ended")

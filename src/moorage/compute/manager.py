@@ -26,6 +26,7 @@ log = structlog.get_logger(__name__)
 
 HEARTBEAT_EVERY = 3.0  # seconds; dead after 10
 RECONCILE_EVERY = 5.0  # seconds
+SWEEP_EVERY = 30.0  # seconds; what is found twice goes
 STOP_PATIENCE = 5.0  # seconds a guest's OS gets to switch itself off
 JOB_PATIENCE = 60.0  # seconds a step is tried again while a neighbour is Unavailable
 
@@ -57,6 +58,7 @@ class ComputeHost:
                 ("messages", partial(self.bus.serve, f"compute.{self.boot.host}", self.handle)),
                 ("heartbeat", self._beat),
                 ("reconcile", self._reconcile),
+                ("sweeps", self._sweep),
                 ("looks", self.boot.expectations.keep_looking),
                 ("ended guests", self._watch_ended),
             ]
@@ -213,6 +215,25 @@ class ComputeHost:
         for server in sorted(strangers & suspects):  # seen twice: not one that was just being recorded
             log.info("a guest that belongs to no record is removed", server=server)
             await self.boot.clear_host(server)
+        return strangers
+
+    async def _sweep(self) -> Never:
+        """Ports that were made or bound for servers that are gone (a network that was away when they went)."""
+        suspects: frozenset[ServerId] = frozenset()
+        while True:
+            await asyncio.sleep(SWEEP_EVERY)
+            try:
+                suspects = await self._sweep_once(suspects)
+            except Unavailable as error:
+                log.warning("could not look for ports of servers that are gone", error=str(error))
+
+    async def _sweep_once(self, suspects: frozenset[ServerId]) -> frozenset[ServerId]:
+        bound = await self.boot.nics.bound_here()
+        _, present = await self.boot.records.unfinished()  # read after the ports: a server is recorded before its ports
+        strangers = frozenset(server for server in bound.keys() - present if self.jobs.busy(server) is None)
+        for server in sorted(strangers & suspects):
+            log.info("ports of a server that is gone are removed", server=server)
+            await self.boot.nics.sweep(bound[server])
         return strangers
 
     async def _watch_ended(self) -> None:

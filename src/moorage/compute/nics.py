@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from moorage.domain.errors import Conflict, MoorageError, NotFound, Stale
-from moorage.domain.ids import Generation, HostName, NetworkId, PortId
-from moorage.domain.port import GENERATION_KEY, NIC_KEY
+from moorage.domain.ids import Generation, HostName, NetworkId, PortId, ServerId
+from moorage.domain.port import GENERATION_KEY, MADE_KEY, NIC_KEY
 from moorage.domain.server import NicInfo, RequestedNic, Server
 from moorage.kit.retry import retry
 from moorage.seams.network_api import NetworkApi, NetworkInfo, NetworkPort
@@ -60,7 +60,7 @@ class Nics:
                 device=server.id,
                 owner=owner,
                 host=self.host,
-                profile=profile,
+                profile={**profile, MADE_KEY: True},
                 fixed_ip=wanted.fixed_ip,
                 security_groups=server.security_groups or None,
             )
@@ -79,6 +79,25 @@ class Nics:
         theirs = {port.id: port for port in await self.network.ports(device=server.id)}
         for port_id in theirs:
             await _on_fresh(self._releasing(server, port_id, is_kept=port_id in kept_of(server)))
+
+    async def bound_here(self) -> Mapping[ServerId, Sequence[NetworkPort]]:
+        """The ports of servers that are bound to this host, by server."""
+        found: dict[ServerId, list[NetworkPort]] = {}
+        for port in await self.network.ports(host=self.host):
+            if port.device_owner.startswith("compute:") and GENERATION_KEY in port.profile:
+                found.setdefault(ServerId(port.device_id), []).append(port)
+        return found
+
+    async def sweep(self, ports: Sequence[NetworkPort]) -> None:
+        """Delete or unbind ports of a server that is gone, each as it was read: one that has changed is left."""
+        for port in ports:
+            try:
+                if port.profile.get(MADE_KEY):
+                    await self.network.delete_port(port)
+                else:
+                    await self.network.unbind_port(port)
+            except (NotFound, Stale):
+                continue
 
     def _releasing(self, server: Server, port_id: PortId, *, is_kept: bool) -> Callable[[], Awaitable[None]]:
         async def release() -> None:

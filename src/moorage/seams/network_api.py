@@ -54,9 +54,13 @@ class NetworkApi(Protocol):
         """The networks with these ids, or those a project may use (its own, then shared ones)."""
 
     async def ports(
-        self, *, ids: Sequence[PortId] | None = None, device: ServerId | None = None
+        self,
+        *,
+        ids: Sequence[PortId] | None = None,
+        device: ServerId | None = None,
+        host: HostName | None = None,
     ) -> Sequence[NetworkPort]:
-        """The ports with these ids that exist, or a server's; one request for all."""
+        """The ports with these ids that exist, or a server's, or all that are bound to a host; one request for all."""
 
     async def security_groups(self, project: ProjectId, names: Sequence[str]) -> Sequence[str]:
         """The ids of a project's groups, each given by name or id. Raises NotFound for one it has not."""

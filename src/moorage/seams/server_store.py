@@ -104,7 +104,8 @@ class ServerStore(Protocol):
         """What `change` makes of the server: the only writer of existing ones, but for `place`.
 
         A server whose vm_state becomes "deleted" is deleted. What `begins` makes of the server before and after is
-        kept as a new action; `ends` changes the action that was under way before the change. What `change` raises undoes it all. Raises NotFound.
+        kept as a new action; `ends` changes the action that was under way before the change. What `change` raises
+        undoes it all. Raises NotFound.
         """
 
     async def place(self, server: ServerId, rule: Placing, *, ends: Ending | None = None) -> Server:

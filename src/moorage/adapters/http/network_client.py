@@ -8,11 +8,11 @@ from urllib.parse import urlencode
 from moorage.adapters.http.session import Session
 from moorage.domain.errors import NotFound, Unavailable
 from moorage.domain.ids import HostName, NetworkId, PortId, ProjectId, ServerId
-from moorage.domain.port import GENERATION_KEY, NIC_KEY
+from moorage.domain.port import GENERATION_KEY, MADE_KEY, NIC_KEY
 from moorage.kit.translating import translating
 from moorage.seams.network_api import NetworkInfo, NetworkPort
 
-_OURS = frozenset({GENERATION_KEY, NIC_KEY})
+_OURS = frozenset({GENERATION_KEY, NIC_KEY, MADE_KEY})
 _MANY = 150  # ids in one query: a URL of some 7 KB
 
 
@@ -30,14 +30,19 @@ class HttpNetworkApi:
         return [_network(found) for found in (*own, *shared)]
 
     async def ports(
-        self, *, ids: Sequence[PortId] | None = None, device: ServerId | None = None
+        self,
+        *,
+        ids: Sequence[PortId] | None = None,
+        device: ServerId | None = None,
+        host: HostName | None = None,
     ) -> Sequence[NetworkPort]:
         if ids is not None:
             batches = [ids[start : start + _MANY] for start in range(0, len(ids), _MANY)]
             return [
                 _port(found) for batch in batches for found in await self._list("ports", [("id", i) for i in batch])
             ]
-        return [_port(found) for found in await self._list("ports", [("device_id", device or "")])]
+        query = [("binding:host_id", host)] if host is not None else [("device_id", device or "")]
+        return [_port(found) for found in await self._list("ports", query)]
 
     async def security_groups(self, project: ProjectId, names: Sequence[str]) -> Sequence[str]:
         found = await self._list("security-groups", [("tenant_id", project)])
