@@ -254,14 +254,10 @@ async def _all_heard(plane: ControlPlane, hosts: Sequence[Host]) -> None:
                 agents = {agent.host for agent in await plane.network.store.agents() if is_alive(agent, now)}
                 heard = computes & agents
             for host in hosts:
-                await _bridge_is_there(host)
+                await retry(host.equipment.check, on=Unavailable, timeout=READY_WITHIN, first=0.005, longest=0.05)
     except TimeoutError:
         silent = ", ".join(sorted(names - heard)) or "its switch"
         raise Unavailable(f"no word from {silent} within {READY_WITHIN:g} s: see the log") from None
-
-
-async def _bridge_is_there(host: Host) -> None:
-    await retry(host.equipment.plugging.plugged, on=Unavailable, timeout=READY_WITHIN, first=0.01, longest=0.1)
 
 
 def _calm_collector() -> None:

@@ -20,6 +20,7 @@ from moorage.compute.images import Images
 from moorage.compute.manager import Capacity, ComputeHost
 from moorage.compute.nics import Nics
 from moorage.compute.records import Records
+from moorage.domain.errors import Unavailable
 from moorage.domain.ids import Generation, HostName, NetworkId, PortId, ServerId
 from moorage.kit.slot import Slot
 from moorage.kit.supervise import supervise
@@ -32,6 +33,8 @@ from moorage.seams.network_api import NetworkApi
 from moorage.seams.switch import Plugging, Wiring
 from moorage.seams.timeline import Timeline
 from moorage.seams.world import World
+
+SOCKET_WITHIN = 5.0  # seconds
 
 Runner = tuple[str, Callable[[], Awaitable[object]]]
 
@@ -48,6 +51,10 @@ class Outside:
     rules: PluggingRules
 
 
+async def nothing_to_check() -> None:
+    """A host that is ready from the start."""
+
+
 @dataclass(frozen=True)
 class Equipment:
     """One host's adapters. `wiring` makes an agent's own view of the switch, with what must run for it."""
@@ -61,6 +68,7 @@ class Equipment:
     images: Path | None = None
     runners: Sequence[Runner] = ()
     world: World | None = None
+    check: Callable[[], Awaitable[None]] = nothing_to_check  # raises Unavailable while the host's switch is not ready
 
 
 @dataclass(frozen=True)
@@ -164,8 +172,13 @@ async def on_open_vswitch(name: HostName, settings: CloudSettings, world: World,
         dhcp=lambda: Dnsmasq(world, state / "dhcp"),
         capacity=_real_capacity(settings.host_kind),
         images=state / "images" if settings.host_kind is HostKind.QEMU else None,
-        runners=[("switch, as compute sees it", plugging.run), ("bridge", partial(_bridge, plugging)), *runners],
+        runners=[
+            ("switch, as compute sees it", plugging.run),
+            ("bridge", partial(_bridge, plugging.ensure_bridge)),
+            *runners,
+        ],
         world=world,
+        check=plugging.check,
     )
 
 
@@ -183,11 +196,18 @@ def _hypervisor(
     return netns, [("netns guests", netns.run)]
 
 
-async def _bridge(switch: "object") -> None:
-    from moorage.adapters.ovsdb.switch import OvsSwitch
+async def until_exists(path: Path) -> None:
+    """Wait for a file that another process makes. Raises Unavailable after 5 s."""
+    try:
+        async with asyncio.timeout(SOCKET_WITHIN):
+            while not path.exists():  # noqa: ASYNC110, ASYNC240 - the outside world, and a stat of a local path
+                await asyncio.sleep(0.002)
+    except TimeoutError:
+        raise Unavailable(f"{path.name} has not appeared: see the log beside it") from None
 
-    assert isinstance(switch, OvsSwitch)
-    await switch.ensure_bridge()
+
+async def _bridge(ensure: Callable[[], Awaitable[None]]) -> None:
+    await ensure()
     await asyncio.get_running_loop().create_future()
 
 
@@ -199,6 +219,7 @@ async def _start_switch(world: World, rundir: Path) -> None:
         await world.start("ovsdb-tool", processes.create_database(rundir), environment=environment)
         await world.wait("ovsdb-tool")
     await world.start("ovsdb-server", processes.ovsdb_server(rundir), environment=environment)
+    await until_exists(rundir / "db.sock")  # ovs-vswitchd tries a missing one again only after a second
     await world.start("ovs-vswitchd", processes.vswitchd(rundir), environment=environment)
 
 

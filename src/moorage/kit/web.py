@@ -77,7 +77,10 @@ def make_app(
             error = refused(error.status, error.message)
         elif isinstance(error, falcon.HTTPError):
             response.set_headers(error.headers or {})  # Allow, with 405
-            error = refused(error.status_code, error.description or error.title or "")
+            told = error.description or error.title or ""
+            if isinstance(error, falcon.HTTPMethodNotAllowed):
+                told = f"{request.method} is not offered at {request.path}."
+            error = refused(error.status_code, told)
         status, body = render(error)
         if status >= 500:
             log.error("a request failed", path=request.path, method=request.method, exc_info=error)

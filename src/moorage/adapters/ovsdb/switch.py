@@ -76,6 +76,11 @@ class OvsSwitch:
             await self._try(change, f"making bridge {self._name}")
         raise Unavailable(f"making bridge {self._name}: somebody else keeps changing it")
 
+    async def check(self) -> None:
+        """Raises Unavailable unless the database answers, the bridge is there and the switch itself serves it."""
+        await self._bridge()
+        await self._openflow.connected()
+
     # Plugging, compute's side
 
     async def prepare(self, vif: Vif) -> None:

@@ -162,7 +162,7 @@ class Actions:
         act = ACTS.get(name)
         await self.service.acting.own(server, caller_of(request))
         if act is None:
-            raise Invalid(f"There is no such action: {name}")
+            raise Invalid(f"Action '{name}' is not offered here. There are: {', '.join(ACTS)}.")
         await act(self, request, response, server, argument)
 
     async def stop(self, request: Request, response: Response, server: str, _: Any) -> None:
