@@ -504,6 +504,9 @@ async def test_flavors_are_made_shown_and_deleted() -> None:
         made = answer.json["flavor"]
         assert (made["ram"], made["swap"], made["os-flavor-access:is_public"]) == (64, "", False)
         assert (await compute.call("POST", "/v2.1/flavors", {"flavor": flavor}, token="admin")).status_code == 409
+        for factor in ("nan", "inf", -1, "x"):
+            body = {"flavor": {**flavor, "name": "g", "rxtx_factor": factor}}
+            assert (await compute.call("POST", "/v2.1/flavors", body, token="admin")).status_code == 400
         path = f"/v2.1/flavors/{made['id']}"
         assert (await compute.call("GET", path)).status_code == 404
         grant = {"addTenantAccess": {"tenant": PROJECT}}

@@ -144,6 +144,11 @@ async def test_a_rule_raises_its_groups_revision_and_cannot_be_made_twice() -> N
         ({"project_id": OTHER}, 403, "PolicyNotAuthorized"),
         ({"nonsense": 1}, 400, "HTTPBadRequest"),
         ({"admin_state_up": "perhaps"}, 400, "HTTPBadRequest"),
+        ({"allowed_address_pairs": [{"ip_address": "nonsense"}]}, 400, "InvalidInput"),
+        ({"allowed_address_pairs": [{"mac_address": "fa:16:3e:00:00:01"}]}, 400, "HTTPBadRequest"),
+        ({"allowed_address_pairs": [{"ip_address": "10.0.0.9", "mac_address": "x"}]}, 400, "InvalidInput"),
+        ({"allowed_address_pairs": [{"ip_address": f"10.0.1.{n}"} for n in range(11)]}, 400, "HTTPBadRequest"),
+        ({"extra_dhcp_opts": [{"nonsense": "x"}]}, 400, "HTTPBadRequest"),
     ],
 )
 async def test_a_port_that_cannot_be_is_refused_by_name(fields: dict[str, object], status: int, kind: str) -> None:
@@ -153,6 +158,42 @@ async def test_a_port_that_cannot_be_is_refused_by_name(fields: dict[str, object
     await rig.make("port", network_id=network["id"], fixed_ips=taken, mac_address="fa:16:3e:aa:aa:aa")
     answer = await rig.ask("POST", "/v2.0/ports", {"port": {"network_id": network["id"], **fields}})
     assert (answer.status, kind_of(answer)) == (status, kind)
+
+
+async def test_address_pairs_and_dhcp_options_are_kept_in_their_canonical_form() -> None:
+    rig = make_rig()
+    network, _ = await rig.network()
+    pairs = [{"ip_address": "10.0.0.77/24"}, {"ip_address": "10.0.9.9", "mac_address": "FA:16:3E:00:00:01"}]
+    options = [{"opt_name": "mtu", "opt_value": "1400"}]
+    port = await rig.make("port", network_id=network["id"], allowed_address_pairs=pairs, extra_dhcp_opts=options)
+    assert port["allowed_address_pairs"] == [
+        {"ip_address": "10.0.0.0/24"},
+        {"ip_address": "10.0.9.9", "mac_address": "fa:16:3e:00:00:01"},
+    ]
+    assert port["extra_dhcp_opts"] == [{"opt_name": "mtu", "opt_value": "1400", "ip_version": 4}]
+
+
+async def test_a_subnet_of_all_addresses_is_refused() -> None:
+    rig = make_rig()
+    network, _ = await rig.network()
+    body = {"network_id": network["id"], "ip_version": 4, "cidr": "0.0.0.0/0"}
+    answer = await rig.ask("POST", "/v2.0/subnets", {"subnet": body})
+    assert answer.status == 400
+    assert "0 is not allowed as CIDR prefix length" in text_of(answer)
+
+
+async def test_a_filter_that_is_no_boolean_is_refused() -> None:
+    rig = make_rig()
+    await rig.network()
+    assert (await rig.ask("GET", "/v2.0/networks?admin_state_up=True")).json["networks"]
+    assert (await rig.ask("GET", "/v2.0/networks?admin_state_up=off")).json["networks"] == []
+    assert (await rig.ask("GET", "/v2.0/networks?admin_state_up=perhaps")).status == 400
+
+
+async def test_an_unknown_attribute_of_one_among_many_is_named() -> None:
+    rig = make_rig()
+    answer = await rig.ask("POST", "/v2.0/networks", {"networks": [{"name": "a"}, {"surprise": 1}]})
+    assert (answer.status, text_of(answer)) == (400, "Unrecognized attribute(s) 'surprise'")
 
 
 async def test_an_unknown_attribute_is_named() -> None:
@@ -501,7 +542,8 @@ async def test_what_is_announced_and_what_there_is_none_of() -> None:
 async def test_paths_methods_and_bodies_that_are_none() -> None:
     rig = make_rig()
     assert (await rig.ask("GET", "/v2.0/nothing")).status == 404
-    assert (await rig.ask("PATCH", "/v2.0/networks")).status == 405
+    patched = await rig.ask("PATCH", "/v2.0/networks")
+    assert (patched.status, text_of(patched)) == (405, "PATCH is not offered at /v2.0/networks.")
     for body in (b"{", b"[]", b'{"subnet": {}}', b'{"network": []}', b'{"networks": []}'):
         assert (await rig.ask("POST", "/v2.0/networks", body)).status == 400
 

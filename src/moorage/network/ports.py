@@ -4,6 +4,7 @@ import json
 import re
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
+from ipaddress import ip_network
 from typing import Any
 
 from moorage.domain.agent import is_alive
@@ -21,7 +22,7 @@ from moorage.network.security_groups import SecurityGroups
 from moorage.seams.clock import Clock
 from moorage.seams.network_store import NetworkStore, NewPort, PortRule, as_it_is
 from moorage.seams.timeline import Timeline
-from moorage.wire.network import FixedIpBody, PortEdit, PortNew, given, project_given
+from moorage.wire.network import AddressPairBody, FixedIpBody, PortEdit, PortNew, given, project_given
 
 BINDING = ("host_id", "vnic_type", "profile")
 FOR_SERVICES = ("host_id", "profile")
@@ -211,6 +212,9 @@ class Ports:
             require_owner(caller, network.project_id, "choosing addresses on another project's network")
         if "mac_address" in fields:
             fields["mac_address"] = _mac(fields["mac_address"])
+        for name, read in (("allowed_address_pairs", _pair), ("extra_dhcp_opts", given)):
+            if fields.get(name):
+                fields[name] = [read(one) for one in fields[name]]
         return fields
 
     async def _tell(self, before: Port | None, after: Port | None) -> None:
@@ -241,6 +245,16 @@ def _addresses(fixed_ips: Sequence[FixedIpBody] | None) -> tuple[AddressWanted, 
     return tuple(
         AddressWanted(None if ip.subnet_id is None else SubnetId(ip.subnet_id), ip.ip_address) for ip in fixed_ips or ()
     )
+
+
+def _pair(body: AddressPairBody) -> dict[str, str]:
+    """Who else a port may send as. Raises Invalid."""
+    try:
+        network = ip_network(body.ip_address, strict=False)
+    except ValueError:
+        raise Invalid(f"'{body.ip_address}' is not a valid IP address or network.", kind="InvalidInput") from None
+    pair = {"ip_address": str(network if "/" in body.ip_address else network.network_address)}
+    return pair if body.mac_address is None else {**pair, "mac_address": _mac(body.mac_address)}
 
 
 def _mac(text: str) -> str:

@@ -54,6 +54,8 @@ class Subnets:
         if body.ip_version != 4:
             raise Invalid("Subnets here are IPv4.", kind="InvalidInput")
         cidr = parse_cidr(body.cidr)
+        if cidr.prefixlen == 0:
+            raise Invalid("Invalid input for cidr. Reason: 0 is not allowed as CIDR prefix length.")
         fields = _read(given(body))
         if "gateway_ip" not in fields:
             fields["gateway_ip"] = str(default_gateway(cidr))

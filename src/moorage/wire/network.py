@@ -1,7 +1,7 @@
 """Request bodies of the Network API (v2.0): what may be given, and what it may look like."""
 
 import re
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any, Literal, TypeVar
 
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
@@ -28,6 +28,17 @@ class PoolBody(Body, kw_only=True):
 class RouteBody(Body, kw_only=True):
     destination: str
     nexthop: str
+
+
+class AddressPairBody(Body, kw_only=True):
+    ip_address: str
+    mac_address: str | None = None
+
+
+class DhcpOptionBody(Body, kw_only=True):
+    opt_name: Annotated[str, Meta(min_length=1, max_length=64)]
+    opt_value: Name | None = None
+    ip_version: Literal[4, 6] = 4
 
 
 class NetworkEdit(Body, kw_only=True):
@@ -78,8 +89,8 @@ class PortEdit(Body, kw_only=True):
     device_id: Name | UnsetType | None = UNSET
     device_owner: Name | UnsetType | None = UNSET
     security_groups: list[str] | UnsetType | None = UNSET
-    allowed_address_pairs: list[dict[str, str]] | UnsetType | None = UNSET
-    extra_dhcp_opts: list[dict[str, Any]] | UnsetType | None = UNSET
+    allowed_address_pairs: Annotated[list[AddressPairBody], Meta(max_length=10)] | UnsetType | None = UNSET
+    extra_dhcp_opts: list[DhcpOptionBody] | UnsetType | None = UNSET
     port_security_enabled: bool | UnsetType = UNSET
     host_id: str | UnsetType | None = msgspec.field(default=UNSET, name="binding:host_id")
     vnic_type: str | UnsetType = msgspec.field(default=UNSET, name="binding:vnic_type")
@@ -178,5 +189,5 @@ def project_given(body: Any) -> str | None:
 
 
 def _reworded(message: str) -> str:
-    unknown = re.search(r"unknown field `(.+)`", message)
+    unknown = re.search(r"unknown field `([^`]+)`", message)
     return f"Unrecognized attribute(s) '{unknown[1]}'" if unknown else f"Invalid input: {message}"

@@ -8,6 +8,8 @@ from moorage.domain.errors import Invalid, NotFound
 View = Mapping[str, Any]
 Query = Mapping[str, Sequence[str]]
 ABOUT_THE_LIST = frozenset({"limit", "marker", "page_reverse", "sort_key", "sort_dir", "fields"})
+TRUE = ("true", "1", "yes", "on")
+FALSE = ("false", "0", "no", "off")
 TAGS = ("tags", "tags-any", "not-tags", "not-tags-any")
 
 
@@ -53,7 +55,7 @@ def _matches(view: View, name: str, value: str) -> bool:
     own = view[name]
     match own:
         case bool():
-            return own is (value.lower() in ("true", "1", "yes", "on"))
+            return own is _is_true(name, value)
         case None:
             return value in ("", "None", "null")
         case list() if name == "fixed_ips":
@@ -62,6 +64,13 @@ def _matches(view: View, name: str, value: str) -> bool:
             return value in own
         case _:
             return str(own) == value
+
+
+def _is_true(name: str, value: str) -> bool:
+    word = value.lower()
+    if word not in (*TRUE, *FALSE):
+        raise Invalid(f"Invalid input for {name}: '{value}' cannot be converted to boolean.", kind="InvalidInput")
+    return word in TRUE
 
 
 def _has_address(fixed_ip: View, wanted: str) -> bool:

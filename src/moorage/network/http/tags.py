@@ -5,7 +5,7 @@ from dataclasses import replace
 from typing import Any, TypeAlias
 
 from moorage.domain.caller import Caller
-from moorage.domain.errors import NotFound
+from moorage.domain.errors import Invalid, NotFound
 from moorage.domain.network import Network, Subnet
 from moorage.domain.port import Port
 from moorage.domain.security_group import SecurityGroup
@@ -14,6 +14,7 @@ from moorage.network.access import require_owner
 from moorage.network.http.resource import caller_of
 from moorage.wire.network import TagsBody, read
 
+LONGEST = 255  # characters
 Tagged: TypeAlias = Network | Subnet | Port | SecurityGroup
 Show: TypeAlias = Callable[[Caller, str], Awaitable[Tagged]]
 Change: TypeAlias = Callable[[Any, Callable[[Any], Any]], Awaitable[object]]
@@ -43,6 +44,8 @@ class Tags:
         send_nothing(response)
 
     async def on_put_one(self, request: Request, response: Response, thing: str, tag: str) -> None:
+        if len(tag) > LONGEST:
+            raise Invalid(f"A tag has at most {LONGEST} characters.", kind="HTTPBadRequest")
         await self._set(request, thing, lambda tags: (*tags, tag))
         send_nothing(response, 201)
 
