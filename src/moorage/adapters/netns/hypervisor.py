@@ -131,6 +131,12 @@ class NetnsHypervisor:
     # Up and down
 
     async def _lend(self, server: ServerId, number: int, nic: Nic) -> None:
+        """Move the NIC's device in, in place of one that the switch has made anew meanwhile."""
+        if _nic_name(number) in await self._world.links(guest_name(server)):
+            if nic.device not in await self._world.links(ROOT):
+                return
+            # What the guest has is left over: the switch marks its devices persistent, and finds them no more.
+            await self._world.remove_link(_nic_name(number), namespace=guest_name(server))
         change = LinkChange(name=_nic_name(number), mac=nic.mac, mtu=nic.mtu)
         move = partial(self._world.move_link, nic.device, ROOT, guest_name(server), change)
         with translating({NotFound: Unavailable}, f"resuming guest {server}"):
@@ -189,8 +195,6 @@ class NetnsHypervisor:
             if anew:
                 log.warning("guest %s is rebooted: the switch has made its devices anew", server)
                 for number, nic in anew:
-                    # What the guest has is left over: the switch marks its devices persistent, and finds them no more.
-                    await self._world.remove_link(_nic_name(number), namespace=guest_name(server))
                     await self._lend(server, number, nic)
                 await self._restart(record)
 
