@@ -12,6 +12,8 @@ from moorage.domain.errors import Forbidden, Invalid
 from moorage.domain.server import Server, status
 
 MOST = 1000  # servers on a page
+MOST_ALTERNATIVES = 8
+LONGEST_PATTERN = 255  # characters
 
 Query = Mapping[str, Sequence[str]]
 Test = Callable[[Server], bool]
@@ -205,11 +207,29 @@ def one_of(value_of: Callable[[Server], str], values: Sequence[str]) -> Test:
 
 
 def matching(pattern: str, key: str, values_of: Callable[[Server], Sequence[str]]) -> Test:
+    """Raises Invalid for what is no pattern, and for one that might take long: searching holds up everybody."""
+    if is_costly(pattern):
+        raise Invalid(
+            f"Invalid input for query parameter {key}: too complex a pattern. It may have two of * + ? {{}}, none of "
+            f"them after a group, and {MOST_ALTERNATIVES} alternatives."
+        )
     try:
         found = re.compile(pattern, re.IGNORECASE)
     except re.error as error:
         raise Invalid(f"Invalid input for query parameter {key}: {error}") from error
     return lambda server: any(found.search(value) for value in values_of(server))
+
+
+def is_costly(pattern: str) -> bool:
+    """Whether a backtracking search for it may take more than the square of a name's length."""
+    bare = re.sub(r"\\.|\[\^?\]?[^\]]*\]", "x", pattern)  # no escapes, no classes
+    greedy = re.sub(r"([*+?}])[?+]", r"\1", bare)
+    return (
+        len(re.findall(r"(?<!\()[*+?{]", greedy)) > 2
+        or re.search(r"\)[*+?{]", greedy) is not None
+        or greedy.count("|") >= MOST_ALTERNATIVES
+        or len(pattern) > LONGEST_PATTERN
+    )
 
 
 def addresses_with(sign: str) -> Callable[[Server], Sequence[str]]:
