@@ -1,10 +1,11 @@
 """Writes openflow_golden.json: our messages as os-ken packs them. Run by a Python that has requirements/oracle.txt.
 
 python -m venv ORACLE && ORACLE/bin/pip install --require-hashes -r requirements/oracle.txt
-ORACLE/bin/python tests/unit/make_openflow_golden.py
+ORACLE/bin/python tests/unit/make_openflow_golden.py [FILE]
 """
 
 import json
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -146,7 +147,8 @@ def main() -> None:
         "barrier": packed(parser.OFPBarrierRequest(switch)),
         "echo reply of 'abc'": packed(parser.OFPEchoReply(switch, data=b"abc")),
     }
-    Path(__file__).with_name("openflow_golden.json").write_text(json.dumps(golden, indent=1) + "\n")
+    into = Path(sys.argv[1]) if len(sys.argv) > 1 else Path(__file__).with_name("openflow_golden.json")
+    into.write_text(json.dumps(golden, indent=1) + "\n")
 
 
 if __name__ == "__main__":
