@@ -554,6 +554,8 @@ async def test_keypairs_are_a_users_own() -> None:
         assert (await compute.call("POST", path, {"keypair": {"name": "n"}}, version="2.92")).status_code == 400
         for bad in ({"name": "a/b"}, {"name": ""}, {"name": "x" * 256}, {"name": "p", "public_key": "nope"}, {}):
             assert (await compute.call("POST", path, {"keypair": bad})).status_code == 400, bad
+        script = await compute.call("POST", path, {"keypair": {"name": "p", "public_key": "#!/bin/sh echo"}})
+        assert script.json["badRequest"]["message"] == "Keypair data is invalid: it is no SSH public key"
         shown = (await compute.call("GET", f"{path}/k")).json["keypair"]
         assert (shown["deleted"], shown["deleted_at"], isinstance(shown["id"], int)) == (False, None, True)
         assert [entry["keypair"]["name"] for entry in (await compute.call("GET", path)).json["keypairs"]] == ["k", "m"]

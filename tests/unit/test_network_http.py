@@ -577,7 +577,9 @@ async def test_port_security_and_groups_exclude_each_other() -> None:
 async def test_what_a_network_is_made_of_is_for_admins() -> None:
     rig = make_rig()
     body = {"network": {"name": "n", "provider:network_type": "vlan"}}
-    assert (await rig.ask("POST", "/v2.0/networks", body)).status == 403
+    refused = await rig.ask("POST", "/v2.0/networks", body)
+    assert refused.status == 403
+    assert "setting provider:network_type of a network" in text_of(refused)
     assert (await rig.ask("POST", "/v2.0/networks", body, by="nova")).status == 403
     assert (await rig.ask("POST", "/v2.0/networks", body, by="admin")).status == 400
     local = {"network": {"name": "n", "provider:network_type": "local", "shared": True}}

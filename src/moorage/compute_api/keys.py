@@ -8,6 +8,7 @@ import re
 from moorage.domain.errors import Invalid
 
 BAD = "Keypair data is invalid: "
+KEY_TYPE = re.compile(r"[a-z][a-z0-9@.-]+")
 
 
 def require_name(name: str, minor: int) -> None:
@@ -26,7 +27,7 @@ def fingerprint(kind: str, public_key: str) -> str:
 
 def _ssh_blob(public_key: str) -> bytes:
     parts = public_key.split()
-    if len(parts) < 2:
+    if len(parts) < 2 or not KEY_TYPE.fullmatch(parts[0]):
         raise Invalid(BAD + "it is no SSH public key")
     try:
         blob = base64.b64decode(parts[1], validate=True)

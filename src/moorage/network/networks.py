@@ -15,7 +15,13 @@ from moorage.seams.clock import Clock
 from moorage.seams.network_store import NetworkStore
 from moorage.wire.network import NetworkEdit, NetworkNew, given, project_given
 
-ADMIN_ONLY = ("shared", "is_external", "network_type", "physical_network", "segmentation_id")
+ADMIN_ONLY = {  # our name for it -> the API's
+    "shared": "shared",
+    "is_external": "router:external",
+    "network_type": "provider:network_type",
+    "physical_network": "provider:physical_network",
+    "segmentation_id": "provider:segmentation_id",
+}
 
 
 @dataclass(frozen=True)
@@ -80,9 +86,9 @@ class Networks:
 def _allowed(caller: Caller, body: NetworkEdit) -> dict[str, Any]:
     """The fields given. Raises Forbidden for those that are for admins, Invalid for what there is not."""
     fields = given(body)
-    for name in ADMIN_ONLY:
+    for name, known_as in ADMIN_ONLY.items():
         if fields.get(name):
-            caller.require_admin(f"setting {name} of a network")
+            caller.require_admin(f"setting {known_as} of a network")
     if fields.pop("is_external", False):
         raise Invalid("There are no external networks here.", kind="InvalidInput")
     return fields
