@@ -13,7 +13,7 @@ HERE = Path(__file__).parents[2]
 
 @pytest.mark.timeout(60)
 def test_the_built_wheel_boots_a_guest_from_any_directory(tmp_path: Path) -> None:
-    pip = [sys.executable, "-m", "pip", "-q", "--disable-pip-version-check"]
+    pip: list[str | Path] = [sys.executable, "-m", "pip", "-q", "--disable-pip-version-check"]
     build = [*pip, "wheel", "--no-deps", "--no-build-isolation", "-w", tmp_path, HERE]
     subprocess.run(build, check=True, timeout=50, capture_output=True)
     [wheel] = tmp_path.glob("*.whl")

@@ -348,3 +348,18 @@ async def test_ports_of_a_server_that_is_gone_are_swept_up() -> None:
         kept = (await cloud.network.json("GET", f"/v2.0/ports/{mine['id']}"))["port"]
         assert kept["device_id"] == ""
         assert (await cloud.port(server))["status"] == "ACTIVE"
+
+
+async def test_a_burst_that_fills_a_subnet_leaves_an_address_for_its_dhcp_server() -> None:
+    async with story(timeout=10) as cloud:
+        made = (await cloud.network.json("POST", "/v2.0/networks", {"network": {"name": "small"}}))["network"]
+        subnet = {"network_id": made["id"], "ip_version": 4, "cidr": "10.9.0.0/29"}  # five addresses but the gateway's
+        await cloud.network.json("POST", "/v2.0/subnets", {"subnet": subnet})
+        servers = [await cloud.create(f"web-{n}", networks=[{"uuid": made["id"]}]) for n in range(6)]
+        ended = [await cloud.settled(server, within=15) for server in servers]
+        assert sorted(str(end) for end in ended) == ["ACTIVE"] * 4 + ["ERROR"] * 2
+        refused = servers[ended.index("ERROR")]
+        shown = await cloud.show(refused)
+        assert shown is not None
+        assert "No more IP addresses" in shown["fault"]["message"]
+        assert await cloud.no_trace(refused) == ""

@@ -117,15 +117,15 @@ async def test_the_dhcp_servers_port_is_made_once_and_says_where_it_is() -> None
     assert await specs(rig) == (spec,)
     assert spec.mtu == 1500
     [served] = spec.ranges
-    assert (served.cidr, served.server_address, served.gateway) == ("10.0.0.0/24", "10.0.0.3/24", "10.0.0.1")
+    assert (served.cidr, served.server_address, served.gateway) == ("10.0.0.0/24", "10.0.0.2/24", "10.0.0.1")
     [reserved] = spec.reservations
-    assert (reserved.port, reserved.mac, reserved.address) == (port["id"], port["mac_address"], "10.0.0.2")
-    assert reserved.hostname == "host-10-0-0-2"
+    assert (reserved.port, reserved.mac, reserved.address) == (port["id"], port["mac_address"], "10.0.0.3")
+    assert reserved.hostname == "host-10-0-0-3"
     server = await rig.show("port", spec.port)
     assert (server["device_owner"], server["device_id"]) == ("network:dhcp", f"dhcp-h1-{network['id']}")
     assert (server["status"], server["binding:host_id"], server["name"]) == ("ACTIVE", "h1", "")
     assert server["project_id"] == DEMO
-    assert server["fixed_ips"] == [{"subnet_id": subnet["id"], "ip_address": "10.0.0.3"}]
+    assert server["fixed_ips"] == [{"subnet_id": subnet["id"], "ip_address": "10.0.0.2"}]
 
 
 async def test_each_host_serves_its_own_ports_from_an_address_of_its_own() -> None:
@@ -170,7 +170,7 @@ async def test_a_new_subnet_is_served_too_and_the_old_address_stays() -> None:
     )
     [after] = await specs(rig)
     assert after.port == before.port
-    assert [served.server_address for served in after.ranges] == ["10.0.0.3/24", "10.1.0.2/24"]
+    assert [served.server_address for served in after.ranges] == ["10.0.0.2/24", "10.1.0.2/24"]
     assert (after.ranges[1].dns, after.ranges[1].routes) == (("9.9.9.9",), (("10.9.0.0/16", "10.1.0.9"),))
     await rig.ask("DELETE", f"/v2.0/subnets/{more['id']}")
     assert await specs(rig) == (before,)
@@ -186,7 +186,7 @@ async def test_a_ports_name_is_its_host_name_where_it_can_be() -> None:
         await rig.ask("PUT", f"/v2.0/ports/{port['id']}", {"port": {"name": name}})
     [spec] = await specs(rig)
     names = [one.hostname for one in spec.reservations]
-    assert names == ["web-1", "host-10-0-0-3", "host-10-0-0-4", "host-10-0-0-5", "host-10-0-0-6"]
+    assert names == ["web-1", "host-10-0-0-4", "host-10-0-0-5", "host-10-0-0-6", "host-10-0-0-7"]
 
 
 async def test_a_message_that_is_not_for_the_network_is_refused() -> None:

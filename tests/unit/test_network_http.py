@@ -284,7 +284,7 @@ async def test_a_port_with_dhcp_waits_for_both() -> None:
     port = await rig.bound_port(network)
     details = await rig.ask_details(port["id"], 1)
     assert details.ports[0].is_bound_here
-    assert details.ports[0].addresses == ("10.0.0.2",)
+    assert details.ports[0].addresses == ("10.0.0.3",)
     assert (await rig.show("port", port["id"]))["status"] == "BUILD"
     await rig.report_up(port["id"], 2)
     assert (await rig.show("port", port["id"]))["status"] == "BUILD"

@@ -45,12 +45,12 @@ class DhcpServers:
             clients = [port for port in bound if port.network_id == network.id]
             reservations = _reservations(clients, served)
             if reservations or (served and network.id in has_server):
-                server = await self._server(host, network, served)
+                server = await self.server(host, network, served)
                 specs.append(_spec(network, served, server, reservations))
         return tuple(specs)
 
-    async def _server(self, host: HostName, network: Network, served: Sequence[Subnet]) -> Port:
-        """The DHCP server's own port, with an address in each subnet it serves; made if need be."""
+    async def server(self, host: HostName, network: Network, served: Sequence[Subnet]) -> Port:
+        """The DHCP server's own port, with an address in each subnet it serves; made if need be. Raises Exhausted."""
         port = PortId(str(uuid5(NAMESPACE, f"{host}/{network.id}")))
         found = await self.store.ports(None, ids=[port])
         if not found:

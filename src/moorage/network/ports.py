@@ -15,6 +15,7 @@ from moorage.domain.ipam import AddressWanted
 from moorage.domain.network import Network
 from moorage.domain.port import Port, is_bound, rebound, set_admin_state
 from moorage.network.access import owner_of_new, require_owner, seen_by
+from moorage.network.dhcp import DhcpServers
 from moorage.network.facts import facts_of
 from moorage.network.neighbours import Neighbours
 from moorage.network.networks import Networks
@@ -44,6 +45,7 @@ class Ports:
     neighbours: Neighbours
     networks: Networks
     groups: SecurityGroups
+    dhcp: DhcpServers
     new_id: Callable[[], str]
     new_mac: Callable[[], str]
 
@@ -153,7 +155,10 @@ class Ports:
         agents = await self.store.agents(hosts=[host]) if host is not None else ()
         agent = next((agent for agent in agents if is_alive(agent, now)), None)
         subnets = await self.store.subnets(None, networks=[network.id])
-        with_dhcp = {subnet.id for subnet in subnets if subnet.enable_dhcp}
+        served = [subnet for subnet in subnets if subnet.enable_dhcp]
+        with_dhcp = {subnet.id for subnet in served}
+        if host is not None and agent is not None and agent.has_dhcp and served:
+            await self.dhcp.server(host, network, served)  # before a guest may take the last address
 
         def bind(port: Port) -> Port:
             if "host_id" not in wanted and port.binding.host != host:

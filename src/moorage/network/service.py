@@ -79,11 +79,15 @@ class NetworkService:
             neighbours=self.neighbours,
             networks=self.networks,
             groups=self.groups,
+            dhcp=self.dhcp,
             new_id=self.new_id,
             new_mac=self.new_mac,
         )
 
     @property
     def agents(self) -> Agents:
-        dhcp = DhcpServers(self.store, self.clock, self.new_mac)
-        return Agents(self.store, self.clock, self.timeline, dhcp, self.new_id)
+        return Agents(self.store, self.clock, self.timeline, self.dhcp, self.new_id)
+
+    @property
+    def dhcp(self) -> DhcpServers:
+        return DhcpServers(self.store, self.clock, self.new_mac)

@@ -3,13 +3,15 @@
 from collections.abc import Callable
 from pathlib import Path
 from typing import TypeVar
+from zlib import crc32
 
 from sqlalchemy import Engine, MetaData, create_engine, event
 from sqlalchemy.exc import DBAPIError, IntegrityError, OperationalError
 from sqlalchemy.orm import DeclarativeBase, Session
 from sqlalchemy.pool import StaticPool
+from sqlalchemy.schema import CreateTable
 
-from moorage.domain.errors import Conflict, Unavailable
+from moorage.domain.errors import Conflict, Invalid, Unavailable
 from moorage.kit.translating import translating
 
 T = TypeVar("T")
@@ -38,7 +40,7 @@ class Database:
 
 
 def open_sqlite(path: Path | None, tables: type[DeclarativeBase] | MetaData, *, is_durable: bool = False) -> Database:
-    """The database in the file `path` (None: in memory), with its tables made.
+    """The database in the file `path` (None: in memory), with its tables made. Raises Invalid for another version's.
 
     `is_durable`: a commit survives a power cut (FULL); otherwise it survives SIGKILL (NORMAL).
     """
@@ -57,6 +59,24 @@ def open_sqlite(path: Path | None, tables: type[DeclarativeBase] | MetaData, *, 
             cursor.execute(f"PRAGMA {pragma}")
         cursor.close()
 
-    metadata = tables if isinstance(tables, MetaData) else tables.metadata
-    metadata.create_all(engine)
+    try:
+        _check_version(engine, path, tables if isinstance(tables, MetaData) else tables.metadata)
+    except Exception:
+        engine.dispose()
+        raise
     return Database(engine)
+
+
+def _check_version(engine: Engine, path: Path | None, metadata: MetaData) -> None:
+    """Make the tables of a new file, and its mark. Raises Invalid for a file whose tables are not ours."""
+    version = crc32("\n".join(str(CreateTable(table)) for table in metadata.sorted_tables).encode()) & 0x7FFFFFFF
+    with engine.begin() as connection:
+        found = connection.exec_driver_sql("PRAGMA user_version").scalar_one()
+        if found == 0:
+            metadata.create_all(connection)
+            connection.exec_driver_sql(f"PRAGMA user_version = {version}")
+        elif found != version:
+            raise Invalid(
+                f"{path} was made by another version of Moorage, and cannot be read by this one: "
+                f"use another --state-dir, or delete it with `moorage down --purge`"
+            )
