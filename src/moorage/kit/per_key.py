@@ -2,20 +2,30 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Hashable
+from dataclasses import dataclass
 from typing import Generic, TypeVar
 
 import structlog
+
+from moorage.kit.supervise import raise_if_cancelled
 
 log = structlog.get_logger(__name__)
 K = TypeVar("K", bound=Hashable)
 
 
+@dataclass(frozen=True)
+class _Running:
+    name: str
+    task: asyncio.Task[None]
+    before: tuple[asyncio.Task[None], ...]  # cancelled for it, and maybe still unwinding
+
+
 class PerKey(Generic[K]):
-    """Jobs under way, by key. Enter it as a context: its tasks end when it does."""
+    """Jobs under way, by key. They belong to whoever runs `run`, and end with it."""
 
     def __init__(self) -> None:
         self._group: asyncio.TaskGroup | None = None
-        self._running: dict[K, tuple[str, asyncio.Task[None]]] = {}
+        self._running: dict[K, _Running] = {}
 
     async def run(self) -> None:
         """Own the jobs until cancelled."""
@@ -29,7 +39,7 @@ class PerKey(Generic[K]):
     def busy(self, key: K) -> str | None:
         """The name of the job under way for `key`, if any."""
         found = self._running.get(key)
-        return found[0] if found else None
+        return found.name if found else None
 
     def start(self, key: K, name: str, job: Callable[[], Awaitable[None]], *, instead: bool = False) -> bool:
         """Start a job unless one of the same name is under way, or (with `instead`) after cancelling another.
@@ -39,23 +49,28 @@ class PerKey(Generic[K]):
         if self._group is None:
             return False
         found = self._running.get(key)
-        if found is not None and (found[0] == name or not instead):
+        if found is not None and (found.name == name or not instead):
             return False
-        self._running[key] = (name, self._group.create_task(self._one(key, name, job, found[1] if found else None)))
+        before = () if found is None else tuple(task for task in (*found.before, found.task) if not task.done())
+        if found is not None:
+            found.task.cancel()
+        task = self._group.create_task(self._one(key, name, job, before))
+        self._running[key] = _Running(name, task, before)
+        task.add_done_callback(lambda ended: self._ended(key, ended))
         return True
 
     async def _one(
-        self, key: K, name: str, job: Callable[[], Awaitable[None]], before: asyncio.Task[None] | None
+        self, key: K, name: str, job: Callable[[], Awaitable[None]], before: tuple[asyncio.Task[None], ...]
     ) -> None:
-        me = asyncio.current_task()
         try:
-            if before is not None:
-                before.cancel()
-                await asyncio.wait([before])
+            if before:
+                await asyncio.wait(before)
             await job()
         except Exception:
+            raise_if_cancelled()
             log.exception("a job failed", job=name, key=str(key))
-        finally:
-            found = self._running.get(key)
-            if found is not None and found[1] is me:
-                del self._running[key]
+
+    def _ended(self, key: K, task: asyncio.Task[None]) -> None:
+        found = self._running.get(key)
+        if found is not None and found.task is task:
+            del self._running[key]

@@ -23,11 +23,13 @@ class Slot:
             if not self._is_wanted:
                 await self._changed.wait()
                 continue
-            async with asyncio.TaskGroup() as group:
-                self._idle.clear()
-                self._life = group.create_task(self._one_life())
-            self._life = None
-            self._idle.set()
+            try:
+                async with asyncio.TaskGroup() as group:
+                    self._idle.clear()
+                    self._life = group.create_task(self._one_life())
+            finally:
+                self._life = None
+                self._idle.set()
 
     async def _one_life(self) -> object:
         return await self._make()
