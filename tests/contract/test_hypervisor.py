@@ -56,6 +56,7 @@ class Subject:
     dies: Callable[[ServerId], Awaitable[None]]
     again: Callable[[], Awaitable[Hypervisor]]  # a new instance, as after a restart
     guest: Guest = GUEST
+    falls_silent: Callable[[ServerId], Awaitable[None]] | None = None  # for kinds whose guests are asked
 
 
 @pytest.fixture(params=ADAPTERS)
@@ -76,7 +77,10 @@ async def subject(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterat
         async def again() -> Hypervisor:
             return simulated
 
-        yield Subject(simulated, nothing, None, dies, again)
+        async def falls_silent(server: ServerId) -> None:
+            simulated.silent.add(server)
+
+        yield Subject(simulated, nothing, None, dies, again, falls_silent=falls_silent)
         return
     async with HolderProcess() as holder, asyncio.TaskGroup() as group:
         world = holder.world("host-1")
@@ -118,14 +122,23 @@ async def qemu(state: Path) -> AsyncIterator[Subject]:
                 instances.append(QemuHypervisor(world, state, Path(runtime)))
                 return instances[-1]
 
-            yield Subject(instances[0], nothing, lambda: world.links(ROOT), kill, again, replace(GUEST, image=image))
+            async def freeze(server: ServerId) -> None:
+                await world.signal(process_name(server), signal.SIGSTOP)
+
+            guest = replace(GUEST, image=image)
+            yield Subject(instances[0], nothing, lambda: world.links(ROOT), kill, again, guest, freeze)
             running.cancel()
             for instance in instances:
                 await instance.close()
 
 
+OTHER = ServerId("bbbbbbbb-0000-4000-8000-000000000002")
+
+
 async def state(subject: Subject) -> GuestState | None:
-    return (await subject.hypervisor.states()).get(WEB)
+    found = await subject.hypervisor.state(WEB)
+    assert (await subject.hypervisor.states()).get(WEB) is found
+    return found
 
 
 async def boot(subject: Subject, guest: Guest | None = None) -> None:
@@ -193,6 +206,7 @@ async def test_destroying_leaves_nothing(subject: Subject) -> None:
     for _ in range(2):
         await subject.hypervisor.destroy(WEB)
         assert await subject.hypervisor.states() == {}
+        assert await subject.hypervisor.state(WEB) is None
     await subject.hypervisor.power_off(WEB)
     for call in (subject.hypervisor.resume, subject.hypervisor.reboot, subject.hypervisor.console):
         with pytest.raises(NotFound):
@@ -223,3 +237,24 @@ async def test_a_new_instance_finds_the_guests(subject: Subject) -> None:
     assert await (await subject.again()).states() == {WEB: GuestState.RUNNING}
     await (await subject.again()).power_off(WEB)
     assert await (await subject.again()).states() == {WEB: GuestState.OFF}
+
+
+async def test_a_guest_that_is_silent_hides_no_other(subject: Subject) -> None:
+    if subject.falls_silent is None:
+        pytest.skip("its guests are not asked")
+    hypervisor = subject.hypervisor
+    nic = Nic(PortId("33333333-0000-4000-8000-000000000001"), "fa:16:3e:00:00:03", "tap33333333-00")
+    await boot(subject)
+    await hypervisor.create_stopped(replace(subject.guest, server=OTHER, nics=(nic,)))
+    await subject.falls_silent(WEB)
+    loop = asyncio.get_running_loop()
+    began = loop.time()
+    listing, looking = asyncio.gather(hypervisor.states()), asyncio.gather(hypervisor.state(WEB))
+    assert await hypervisor.state(OTHER) is GuestState.HELD
+    assert loop.time() - began < 1.0, "it waited for the silent one"
+    assert await listing == [{WEB: GuestState.UNKNOWN, OTHER: GuestState.HELD}]
+    assert await looking == [GuestState.UNKNOWN]
+    await hypervisor.destroy(WEB)
+    assert await hypervisor.states() == {OTHER: GuestState.HELD}
+    with pytest.raises(NotFound):
+        await hypervisor.resume(WEB)

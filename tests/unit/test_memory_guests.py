@@ -174,6 +174,7 @@ async def test_a_hypervisor_that_is_down_is_unavailable() -> None:
         hypervisor.power_off(SERVER),
         hypervisor.reboot(SERVER),
         hypervisor.destroy(SERVER),
+        hypervisor.state(SERVER),
         hypervisor.states(),
     ):
         with pytest.raises(Unavailable):

@@ -44,6 +44,7 @@ class GuestState(StrEnum):
     RUNNING = "running"
     PAUSED = "paused"  # the user's pause: never resumed by us
     OFF = "off"  # its disk and records are there, it does not run
+    UNKNOWN = "unknown"  # it is there, and does not answer: to be left alone, or destroyed
 
 
 class Hypervisor(Protocol):
@@ -74,8 +75,14 @@ class Hypervisor(Protocol):
     async def destroy(self, server: ServerId) -> None:
         """Remove the guest: process, devices, disk, log. One that is not there is fine. Raises Unavailable."""
 
+    async def state(self, server: ServerId) -> GuestState | None:
+        """This guest; None when it is not there. No other guest can delay it. Raises Unavailable."""
+
     async def states(self) -> Mapping[ServerId, GuestState]:
-        """Every guest of this host. Raises Unavailable."""
+        """Every guest of this host. One that does not answer is UNKNOWN, for which the others wait 5 s at most.
+
+        Raises Unavailable when the guests cannot be listed at all.
+        """
 
     def ended(self) -> AsyncIterator[ServerId]:
         """Guests whose OS switched them off, or whose process died, as it happens. Does not end."""

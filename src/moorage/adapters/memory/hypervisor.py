@@ -43,7 +43,8 @@ class MemoryHypervisor:
 
     A running guest asks by DHCP on each NIC all the time, and has an answer in no time once there is a way: its port
     wired in the generation that is plugged, the DHCP server's port open on the same VLAN, a reservation for its MAC.
-    Faults are settings: `broken_images`, `is_down`, `deaf`, `switches_itself_off()`, `dies()`; `pause()` is a user's.
+    Faults are settings: `broken_images`, `is_down`, `deaf`, `silent`, `switches_itself_off()`, `dies()`; `pause()` is
+    a user's.
     """
 
     def __init__(
@@ -69,6 +70,8 @@ class MemoryHypervisor:
         """While true every call raises Unavailable."""
         self.deaf: set[ServerId] = set()
         """Guests whose OS does not listen when it is asked to switch off."""
+        self.silent: set[ServerId] = set()
+        """Guests that do not answer for themselves (as a QEMU that hangs); they can only be switched off, hard."""
         switch.changes.listen(self._all_ask)
         dhcp.changes.listen(self._all_ask)
 
@@ -110,6 +113,7 @@ class MemoryHypervisor:
         if broken:
             raise Invalid(f"creating guest {guest.server}: Could not open '{min(broken)}': No such file or directory")
         found = self._guests.get(guest.server)
+        self._require_answer(guest.server)
         if found is not None and found.state in (GuestState.RUNNING, GuestState.PAUSED):
             raise Conflict(f"creating guest {guest.server}: it is {found.state} already")
         if found is None:
@@ -122,6 +126,7 @@ class MemoryHypervisor:
     async def resume(self, server: ServerId) -> None:
         await self._reach(self._resume_latency, f"resuming guest {server}")
         found = self._found(server)
+        self._require_answer(server)
         if found.state is GuestState.OFF:
             raise NotFound(f"resuming guest {server}: it is off")
         if found.state is GuestState.HELD:
@@ -148,9 +153,14 @@ class MemoryHypervisor:
         self._guests.pop(server, None)
         self._ended.pop(server, None)
 
+    async def state(self, server: ServerId) -> GuestState | None:
+        await self._reach(0.0, f"looking at guest {server}")
+        found = self._guests.get(server)
+        return None if found is None else self._said(found)
+
     async def states(self) -> Mapping[ServerId, GuestState]:
         await self._reach(0.0, "listing guests")
-        return {server: found.state for server, found in self._guests.items()}
+        return {server: self._said(found) for server, found in self._guests.items()}
 
     async def ended(self) -> AsyncIterator[ServerId]:
         while True:
@@ -187,9 +197,19 @@ class MemoryHypervisor:
 
     def _running(self, server: ServerId) -> _Simulated:
         found = self._found(server)
+        self._require_answer(server)
         if found.state is not GuestState.RUNNING:
             raise Conflict(f"rebooting guest {server}: it is {found.state}")
         return found
+
+    def _said(self, found: _Simulated) -> GuestState:
+        is_silent = found.guest.server in self.silent and found.state is not GuestState.OFF
+        return GuestState.UNKNOWN if is_silent else found.state
+
+    def _require_answer(self, server: ServerId) -> None:
+        found = self._guests.get(server)
+        if found is not None and self._said(found) is GuestState.UNKNOWN:
+            raise Unavailable(f"guest {server} does not answer")
 
     def _all_ask(self) -> None:
         """What the guests' DHCP clients do at every change of the world."""

@@ -108,6 +108,10 @@ class NetnsHypervisor:
                     self._records.forget(server)
             self._ended.pop(server, None)
 
+    async def state(self, server: ServerId) -> GuestState | None:
+        record = self._find(server)
+        return None if record is None else await self._state(record)
+
     async def states(self) -> Mapping[ServerId, GuestState]:
         processes, namespaces = await self._world.processes(), await self._world.namespaces()
         with translating({OSError: Unavailable}, "listing guests"):

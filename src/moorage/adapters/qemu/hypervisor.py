@@ -71,7 +71,6 @@ class QemuHypervisor:
         self._start_timeout = start_timeout
         self._look_every = look_every
         self._monitors: dict[ServerId, Monitor] = {}
-        self._last: dict[ServerId, GuestState] = {}
         self._allocating = asyncio.Lock()
         self._locks: WeakValueDictionary[ServerId, asyncio.Lock] = WeakValueDictionary()
         self._rebooting: set[ServerId] = set()
@@ -114,7 +113,6 @@ class QemuHypervisor:
                 await monitor.execute("cont")
                 if (status := await monitor.status()) != "running":
                     raise Unavailable(f"resuming guest {server}: QEMU says it is {status}")
-                self._last[server] = GuestState.RUNNING
 
     async def power_off(self, server: ServerId, *, patience: float = 0.0) -> None:
         async with self._one_at_a_time(server):
@@ -144,30 +142,17 @@ class QemuHypervisor:
                 await self._world.remove_link(nic.device)
             await self._on_disk(self._records.forget, server)
             self._endings.forget(server)
-            self._last.pop(server, None)
+
+    async def state(self, server: ServerId) -> GuestState | None:
+        is_there = await self._on_disk(self._records.find, server) is not None
+        return await self._said(server, await self._world.processes()) if is_there else None
 
     async def states(self) -> Mapping[ServerId, GuestState]:
-        found: dict[ServerId, GuestState] = {}
-        silent: list[ServerId] = []
-
-        async def ask(server: ServerId) -> None:
-            if server in self._rebooting:  # off and held in passing, which is nobody's business
-                found[server] = GuestState.RUNNING
-                return
-            try:
-                found[server] = await self._state(server)
-            except Unavailable:  # one that hangs shall not hide the others
-                if server in self._last:
-                    found[server] = self._last[server]
-                else:
-                    silent.append(server)
-
-        async with asyncio.TaskGroup() as asking:
-            for record in await self._on_disk(self._records.all):
-                asking.create_task(ask(record.guest.server))
-        if silent:
-            raise Unavailable(f"listing guests: no answer from QEMU of {', '.join(silent)}")
-        return found
+        servers = [record.guest.server for record in await self._on_disk(self._records.all)]
+        processes = await self._world.processes()
+        async with asyncio.TaskGroup() as group:  # side by side: one that is silent takes no longer than QMP's deadline
+            asked = {server: group.create_task(self._said(server, processes)) for server in servers}
+        return {server: task.result() for server, task in asked.items()}
 
     def ended(self) -> AsyncIterator[ServerId]:
         return self._endings.ended()
@@ -194,7 +179,6 @@ class QemuHypervisor:
             guest, self._files(guest), program=self._program, accelerator=self._accelerator, uid=record.uid
         )
         pid = await self._world.start(process_name(server), argv, log=self._records.log(server))
-        self._last[server] = GuestState.HELD  # whatever becomes of it, it does not run yet
         status = await self._first_status(server)
         if status != "prelaunch":
             raise Unavailable(f"creating guest {server}: QEMU says it is {status}")
@@ -279,18 +263,27 @@ class QemuHypervisor:
             raise NotFound(f"there is no guest {server}")
         return record
 
+    async def _said(self, server: ServerId, processes: Mapping[str, int]) -> GuestState:
+        if server in self._rebooting:  # off and held in passing, which is nobody's business
+            return GuestState.RUNNING
+        if process_name(server) not in processes:
+            return GuestState.OFF
+        try:
+            return await self._state(server)
+        except Unavailable as error:
+            log.info("guest %s is left alone: its QEMU does not answer: %s", server, error)
+            return GuestState.UNKNOWN
+
     async def _state(self, server: ServerId) -> GuestState:
-        """OFF also when there is no such guest."""
+        """OFF also when there is no such guest. Raises Unavailable when it does not answer."""
         if process_name(server) not in await self._world.processes():
             return GuestState.OFF
         try:
-            state = STATES.get(await self._monitor(server).status(), GuestState.PAUSED)
+            return STATES.get(await self._monitor(server).status(), GuestState.PAUSED)
         except Unavailable:
             if process_name(server) not in await self._world.processes():
                 return GuestState.OFF
             raise
-        self._last[server] = state
-        return state
 
     async def _look_after_all(self) -> None:
         while True:
