@@ -249,11 +249,12 @@ async def test_a_guest_that_is_silent_hides_no_other(subject: Subject) -> None:
     await subject.falls_silent(WEB)
     loop = asyncio.get_running_loop()
     began = loop.time()
-    listing, looking = asyncio.gather(hypervisor.states()), asyncio.gather(hypervisor.state(WEB))
+    waiting = asyncio.gather(hypervisor.states(), hypervisor.state(WEB))
     assert await hypervisor.state(OTHER) is GuestState.HELD
     assert loop.time() - began < 1.0, "it waited for the silent one"
-    assert await listing == [{WEB: GuestState.UNKNOWN, OTHER: GuestState.HELD}]
-    assert await looking == [GuestState.UNKNOWN]
+    listed, looked = await waiting
+    assert listed == {WEB: GuestState.UNKNOWN, OTHER: GuestState.HELD}
+    assert looked is GuestState.UNKNOWN
     await hypervisor.destroy(WEB)
     assert await hypervisor.states() == {OTHER: GuestState.HELD}
     with pytest.raises(NotFound):
