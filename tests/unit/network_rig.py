@@ -1,6 +1,6 @@
 """A network service on a SQLite in memory, with a scripted world around it."""
 
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, field
 from itertools import count
 from typing import Any, Never
@@ -59,6 +59,10 @@ class SilentBus:
 
     async def serve(self, queue: str, handler: Handler) -> Never:
         raise Unavailable("nobody is served here")
+
+    async def reconnects(self) -> AsyncIterator[None]:
+        return
+        yield
 
 
 @dataclass

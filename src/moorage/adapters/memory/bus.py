@@ -1,13 +1,14 @@
-"""The bus in memory: bounded queues by name, at least once, in order."""
+"""The bus in memory: bounded queues by name, at least once."""
 
 import asyncio
 from collections import deque
+from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
-from functools import partial
 from typing import Never
 
 import structlog
 
+from moorage.adapters.memory.changes import Changes
 from moorage.domain import errors
 from moorage.domain.errors import MoorageError, Unavailable
 from moorage.seams.bus import Handler
@@ -22,28 +23,57 @@ LONGEST_DELAY = 5.0  # seconds
 @dataclass(eq=False)
 class _Item:
     raw: bytes
-    answer: asyncio.Future[bytes] | None = None
+    answer: asyncio.Future[bytes] | None = None  # None: a cast
     tries: int = 0
+
+    @property
+    def is_given_up(self) -> bool:
+        return self.answer is not None and self.answer.done()
+
+    def reply(self, message: Message) -> None:
+        if self.answer is not None and not self.answer.done():
+            self.answer.set_result(encode(Envelope(body=message)))
 
 
 @dataclass
 class _Queue:
+    """`size` bounds what is not yet done: what waits, what is being handled, and what waits to come again."""
+
+    size: int  # messages
     items: deque[_Item] = field(default_factory=deque)
+    taken: int = 0  # handed out, and not yet done
     is_filled: asyncio.Event = field(default_factory=asyncio.Event)
 
-    def put(self, item: _Item) -> None:
+    def put(self, item: _Item) -> bool:
+        """Whether there was room. Calls that nobody waits for any more make some."""
+        if len(self.items) + self.taken >= self.size:
+            self.items = deque(item for item in self.items if not item.is_given_up)
+        if len(self.items) + self.taken >= self.size:
+            return False
         self.items.append(item)
         self.is_filled.set()
+        return True
 
-    def put_back(self, item: _Item) -> None:
-        self.items.appendleft(item)
-        self.is_filled.set()
-
-    async def get(self) -> _Item:
+    async def take(self) -> _Item:
+        """The next; `done`, `put_back` or `put_last` must follow."""
         while not self.items:
             self.is_filled.clear()
             await self.is_filled.wait()
+        self.taken += 1
         return self.items.popleft()
+
+    def done(self) -> None:
+        self.taken -= 1
+
+    def put_back(self, item: _Item) -> None:
+        self.taken -= 1
+        self.items.appendleft(item)
+        self.is_filled.set()
+
+    def put_last(self, item: _Item) -> None:
+        self.taken -= 1
+        self.items.append(item)
+        self.is_filled.set()
 
 
 class MemoryBus:
@@ -53,88 +83,137 @@ class MemoryBus:
         self._queues: dict[str, _Queue] = {}
         self._size = size  # messages in a queue
         self._at_once = at_once  # messages of one queue handled side by side
+        self._calls: set[asyncio.Future[bytes]] = set()  # not answered yet
+        self._is_up = asyncio.Event()
+        self._is_up.set()
+        self._reconnects = Changes()
 
     async def cast(self, queue: str, message: Message) -> None:
-        self._put(queue, _Item(self._sealed(message)))
+        self._put(queue, _Item(_sealed(message)))
 
     async def call(self, queue: str, message: Message, *, timeout: float = 10.0) -> Message:
         answer: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
-        self._put(queue, _Item(self._sealed(message), answer))
+        self._put(queue, _Item(_sealed(message), answer))
+        self._calls.add(answer)
         try:
             async with asyncio.timeout(timeout):
                 raw = await answer
         except TimeoutError:
             raise Unavailable(f"{queue} did not answer {type(message).__name__} within {timeout:g} s") from None
+        finally:
+            self._calls.discard(answer)
         body = decode(raw).body
         if isinstance(body, Failed):
             raise _error_of(body)
         return body
 
     async def serve(self, queue: str, handler: Handler) -> Never:
-        waiting = self._queue(queue)
-        free = asyncio.Semaphore(self._at_once)
-        under_way: dict[_Item, None] = {}
-        try:
-            async with asyncio.TaskGroup() as group:
-                while True:
-                    await free.acquire()
-                    item = await waiting.get()
-                    under_way[item] = None
-                    task = group.create_task(self._answer(waiting, item, handler))
-                    task.add_done_callback(partial(_ended, item, under_way, free))
-        finally:
-            for item in reversed(under_way):  # the server went away in the middle: another one shall have them
-                waiting.put_back(item)
+        await _Serving(self._queue(queue), handler, self._at_once, self._is_up).run()
         raise AssertionError("a queue's loop ended")
 
-    def depth(self, queue: str) -> int:
-        """How many messages wait in a queue."""
-        return len(self._queue(queue).items)
+    def reconnects(self) -> AsyncIterator[None]:
+        return self._reconnected_after(self._reconnects.count)
 
-    async def _answer(self, queue: _Queue, item: _Item, handler: Handler) -> None:
-        if item.answer is not None and item.answer.done():
-            return  # the caller has given up
-        envelope = decode(item.raw)
-        with structlog.contextvars.bound_contextvars(request_id=envelope.request_id):
-            try:
-                reply = await handler(envelope.body)
-            except MoorageError as error:
-                if item.answer is None and isinstance(error, Unavailable):
-                    delay = min(FIRST_DELAY * (1 << min(item.tries, 10)), LONGEST_DELAY)
-                    item.tries += 1
-                    asyncio.get_running_loop().call_later(delay, queue.put, item)
-                    return
-                if item.answer is None:
-                    log.warning(
-                        "a message could not be handled", message=type(envelope.body).__name__, error=str(error)
-                    )
-                reply = Failed(error=type(error).__name__, kind=error.kind, message=error.message)
-            except Exception as error:
-                log.exception("a handler failed", message=type(envelope.body).__name__)
-                reply = Failed(error="Unavailable", kind="", message=f"internal error: {type(error).__name__}")
-        if item.answer is not None and not item.answer.done():
-            if reply is None:
-                reply = Failed(error="Invalid", kind="", message=f"nobody answers {type(envelope.body).__name__}")
-            item.answer.set_result(encode(Envelope(body=reply)))
+    async def interrupt(self, away: float = 0.0) -> None:
+        """A fault: the bus is lost for `away` seconds, and back when this returns.
 
-    def _sealed(self, message: Message) -> bytes:
-        request_id = structlog.contextvars.get_contextvars().get("request_id", "")
-        return encode(Envelope(body=message, request_id=request_id))
+        Calls under way, and all casts and calls meanwhile, fail with Unavailable. What was taken is handed out after.
+        """
+        self._is_up.clear()
+        for answer in self._calls:
+            if not answer.done():
+                answer.set_exception(Unavailable("the bus was lost before the answer came"))
+        try:
+            await asyncio.sleep(away)
+        finally:
+            self._is_up.set()
+            self._reconnects.tell()
+
+    async def _reconnected_after(self, seen: int) -> AsyncIterator[None]:
+        while True:
+            await self._reconnects.after(seen)
+            seen = self._reconnects.count
+            yield
 
     def _queue(self, name: str) -> _Queue:
-        return self._queues.setdefault(name, _Queue())
+        return self._queues.setdefault(name, _Queue(self._size))
 
     def _put(self, name: str, item: _Item) -> None:
-        queue = self._queue(name)
-        if len(queue.items) >= self._size:
-            raise Unavailable(f"the queue {name} is full: {self._size} messages wait")
-        queue.put(item)
+        if not self._is_up.is_set():
+            raise Unavailable("the bus is lost")
+        if not self._queue(name).put(item):
+            raise Unavailable(f"the queue {name} is full: {self._size} messages are not done")
 
 
-def _ended(item: _Item, under_way: dict[_Item, None], free: asyncio.Semaphore, task: asyncio.Task[None]) -> None:
-    free.release()
-    if not task.cancelled():
-        del under_way[item]
+class _Serving:
+    """One server of a queue, with the messages that it has taken and not finished."""
+
+    def __init__(self, queue: _Queue, handler: Handler, at_once: int, is_up: asyncio.Event) -> None:
+        self._queue = queue
+        self._handler = handler
+        self._free = asyncio.Semaphore(at_once)
+        self._is_up = is_up
+        self._under_way: dict[asyncio.Task[bool], _Item] = {}
+        self._is_ending = False
+
+    async def run(self) -> None:
+        try:
+            async with asyncio.TaskGroup() as group:
+                try:
+                    while True:
+                        await self._free.acquire()
+                        await self._is_up.wait()
+                        item = await self._queue.take()
+                        task = group.create_task(self._answered(item))
+                        self._under_way[task] = item
+                        task.add_done_callback(self._ended)
+                finally:
+                    self._is_ending = True
+        finally:
+            for item in reversed(self._under_way.values()):  # cut off in the middle: another server shall have them
+                self._queue.put_back(item)
+
+    def _ended(self, task: asyncio.Task[bool]) -> None:
+        self._free.release()
+        if task.cancelled() and self._is_ending:
+            return  # stays under way
+        item = self._under_way.pop(task)
+        if task.cancelled():  # by its own doing
+            log.error("a handler was cancelled")
+            item.reply(Failed(error="Unavailable", kind="", message="internal error: cancelled"))
+        if task.cancelled() or task.result():
+            self._queue.done()
+            return
+        delay = min(FIRST_DELAY * (1 << min(item.tries, 10)), LONGEST_DELAY)
+        item.tries += 1
+        asyncio.get_running_loop().call_later(delay, self._queue.put_last, item)
+
+    async def _answered(self, item: _Item) -> bool:
+        """Handle a message. False for a cast that shall come again."""
+        if item.is_given_up:
+            return True
+        name = "a message"
+        try:
+            envelope = decode(item.raw)
+            name = type(envelope.body).__name__
+            with structlog.contextvars.bound_contextvars(request_id=envelope.request_id):
+                reply = await self._handler(envelope.body)
+            item.reply(reply or Failed(error="Invalid", kind="", message=f"nobody answers {name}"))
+        except MoorageError as error:
+            if item.answer is None and isinstance(error, Unavailable):
+                return False
+            if item.answer is None:
+                log.warning("a message could not be handled", message=name, error=str(error))
+            item.reply(Failed(error=type(error).__name__, kind=error.kind, message=error.message))
+        except Exception as error:
+            log.exception("a handler failed, or the message could not be read", message=name)
+            item.reply(Failed(error="Unavailable", kind="", message=f"internal error: {type(error).__name__}"))
+        return True
+
+
+def _sealed(message: Message) -> bytes:
+    request_id = structlog.contextvars.get_contextvars().get("request_id", "")
+    return encode(Envelope(body=message, request_id=request_id))
 
 
 def _error_of(failed: Failed) -> MoorageError:
