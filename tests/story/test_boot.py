@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from tests.story.clouds import Story, story, until
 
 from moorage.domain.events import EventName, ExternalEvent
-from moorage.domain.hops import HOPS, Hop
+from moorage.domain.hops import HOPS, Hop, boot_of
 from moorage.domain.ids import PortId
 from moorage.seams.external_events import Answer, ExternalEvents
 from moorage.seams.hypervisor import GuestState
@@ -363,3 +363,125 @@ async def test_a_burst_that_fills_a_subnet_leaves_an_address_for_its_dhcp_server
         assert shown is not None
         assert "No more IP addresses" in shown["fault"]["message"]
         assert await cloud.no_trace(refused) == ""
+
+
+async def test_a_port_that_became_ready_while_compute_was_down_past_the_deadline_is_found_by_a_last_look() -> None:
+    async with story(timeout=10) as cloud:
+        await cloud.host.agent.stop()
+        server = await cloud.create()
+        await asyncio.sleep(2)
+        await cloud.host.slot.stop()
+        cloud.host.agent.start()
+        await asyncio.sleep(20)
+        cloud.host.slot.start()
+        assert await cloud.settled(server, within=10) == "ACTIVE"
+
+
+async def test_a_restart_past_the_deadline_keeps_to_the_setting_that_it_is_not_fatal() -> None:
+    async with story(timeout=10, is_fatal=False) as cloud:
+        await cloud.host.agent.stop()
+        server = await cloud.create()
+        await asyncio.sleep(2)
+        await cloud.host.slot.stop()
+        await asyncio.sleep(20)
+        cloud.host.slot.start()
+        assert await cloud.settled(server, within=15) == "ACTIVE"
+        assert (await cloud.port(server))["status"] == "DOWN"
+
+
+async def test_a_hiccup_after_a_long_wait_fails_no_boot() -> None:
+    async with story(timeout=300) as cloud:
+        await cloud.host.agent.stop()
+        server = await cloud.create()
+        await asyncio.sleep(100)
+        cloud.world.hypervisor.is_down = True
+        cloud.host.agent.start()
+        await asyncio.sleep(3)
+        cloud.world.hypervisor.is_down = False
+        assert await cloud.settled(server, within=10) == "ACTIVE"
+
+
+async def test_hard_reboots_asked_for_again_and_again_keep_the_guest_and_its_disk() -> None:
+    async with story() as cloud:
+        server = await cloud.create()
+        await cloud.settled(server, within=1.0)
+        cloud.world.hypervisor.writes(server, "kept on the disk")
+        for _ in range(4):
+            await cloud.act(server, {"reboot": {"type": "HARD"}})
+            await asyncio.sleep(0.002)
+        assert await cloud.settled(server, within=10) == "ACTIVE"
+        assert (await cloud.world.hypervisor.states())[server] is GuestState.RUNNING
+        assert (await cloud.port(server))["status"] == "ACTIVE"
+        assert b"kept on the disk" in await cloud.world.hypervisor.console(server)
+
+
+async def test_a_guest_that_is_paused_when_compute_comes_back_is_left_paused() -> None:
+    async with story() as cloud:
+        server = await cloud.create()
+
+        async def is_running() -> bool:
+            return await cloud.world.hypervisor.state(server) is GuestState.RUNNING
+
+        await until(is_running, within=1.0, every=0.0001)
+        await cloud.host.slot.stop()  # before it has said so
+        cloud.world.hypervisor.pause(server)
+        cloud.host.slot.start()
+        assert await cloud.settled(server, within=10) == "ACTIVE"
+        assert await cloud.world.hypervisor.state(server) is GuestState.PAUSED
+
+
+async def test_ports_that_their_owner_gave_a_servers_device_id_are_never_deleted() -> None:
+    async with story() as cloud:
+        server = await cloud.create()
+        await cloud.settled(server, within=1.0)
+        mine = []
+        for _ in range(2):
+            wanted = {"network_id": cloud.network_id, "device_id": server}
+            mine.append((await cloud.network.json("POST", "/v2.0/ports", {"port": wanted}))["port"]["id"])
+        await cloud.act(server, {"reboot": {"type": "HARD"}})
+        assert await cloud.settled(server, within=10) == "ACTIVE"
+        await cloud.delete(server)
+        assert await cloud.settled(server, within=10) == "gone"
+        left = (await cloud.network.json("GET", "/v2.0/ports"))["ports"]
+        assert {port["id"] for port in left if port["id"] in mine} == set(mine)
+
+
+async def test_a_fault_names_the_hop_that_was_reached() -> None:
+    """The agent sees the port, and the switch refuses its flows."""
+    async with story(timeout=5) as cloud:
+        wanted = {"network_id": cloud.network_id}
+        port = (await cloud.network.json("POST", "/v2.0/ports", {"port": wanted}))["port"]
+        cloud.world.switch.refuse_flows.add(PortId(port["id"]))
+        server = await cloud.create(networks=[{"port": port["id"]}])
+        assert await cloud.settled(server, within=10) == "ERROR"
+        admin = cloud.plane.session("compute/v2.1", "admin", "admin")
+        fault = (await admin.json("GET", f"/servers/{server}"))["server"]["fault"]
+        assert f"port {port['id']} got as far as 'seen' within 5 s" in fault["message"]
+        assert "host-1" in fault["details"]
+        assert "ovs-vswitchd" in fault["details"]
+
+
+async def test_a_port_whose_flows_the_switch_refuses_for_a_while_is_wired_once_it_takes_them() -> None:
+    async with story(timeout=30) as cloud:
+        wanted = {"network_id": cloud.network_id}
+        port = (await cloud.network.json("POST", "/v2.0/ports", {"port": wanted}))["port"]
+        cloud.world.switch.refuse_flows.add(PortId(port["id"]))
+        server = await cloud.create(networks=[{"port": port["id"]}])
+        other = await cloud.create("other")
+        assert await cloud.settled(other, within=1.0) == "ACTIVE"  # one bad port holds up no other
+        cloud.world.switch.refuse_flows.clear()
+        assert await cloud.settled(server, within=2.0) == "ACTIVE"
+
+
+async def test_a_start_has_a_timeline_of_its_own() -> None:
+    async with story() as cloud:
+        server = await cloud.create()
+        await cloud.settled(server, within=1.0)
+        await cloud.act(server, {"os-stop": None})
+        assert await cloud.settled(server, within=10) == "SHUTOFF"
+        await asyncio.sleep(100)
+        began = cloud.plane.parts.clock.now()
+        await cloud.act(server, {"os-start": None})
+        assert await cloud.settled(server, within=1) == "ACTIVE"
+        boot = boot_of([fact for fact in cloud.facts if fact.server == server])
+        assert all(at is not None and at >= began for at in boot.values())

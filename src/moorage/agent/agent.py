@@ -48,7 +48,7 @@ class Agent:
 
     async def run(self) -> Never:
         """Serve the host until cancelled. The switch and the guests go on without us."""
-        self.epoch = int(self.clock.now().timestamp() * 1_000_000_000)
+        self.epoch = await self._begin()
         await supervise(
             [
                 ("bridge", self._watch),
@@ -59,6 +59,24 @@ class Agent:
                 ("heartbeat", self._beat),
             ]
         )
+
+    async def _begin(self) -> int:
+        """When this life began, by the network's clock: our own may be set back between two lives, and then the
+        reports of the later one would be taken for older. In ns since 1970."""
+        while True:
+            try:
+                began = await self._look_begins()
+            except Unavailable as error:
+                log.warning("the network does not answer; trying again", error=str(error))
+                await asyncio.sleep(AGAIN_AFTER)
+            else:
+                return int(began.timestamp() * 1_000_000_000)
+
+    async def _look_begins(self) -> datetime:
+        began = await self.bus.call("network", wire.LookBegins(host=self.host))
+        if not isinstance(began, wire.LookBegan):
+            raise Unavailable(f"network answered {type(began).__name__}, not LookBegan")
+        return began.at
 
     async def handle(self, message: wire.Message) -> None:
         """One message of the queue agent.<host>."""
@@ -81,7 +99,7 @@ class Agent:
             try:
                 async with self._turn:
                     await self._take(await self.wiring.look())
-            except Unavailable as error:
+            except MoorageError as error:
                 log.warning("could not wire; trying again", error=str(error))
                 await asyncio.sleep(AGAIN_AFTER)
                 self._work.set()
@@ -97,8 +115,9 @@ class Agent:
                 await self._let_go(gone)
             if fresh:
                 await self._wire(fresh, bridge)
-        except Unavailable:
+        except Exception:
             self._dirty |= dirty
+            self._work.set()
             raise
 
     async def _let_go(self, gone: list[PortId]) -> None:
@@ -151,6 +170,8 @@ class Agent:
             self._tell(what, interface, details[plan.port], self.clock.now(), self.clock.monotonic())
         for port, reason in failed.items():
             log.warning("a port could not be wired; it is tried again", port=port, reason=reason)
+        if failed:
+            asyncio.get_running_loop().call_later(AGAIN_AFTER, self._work.set)
         if refused:
             await self.wiring.unwire([interface.port for interface in refused])
         down = [interface for interface in refused if details.get(interface.port) is not None]
@@ -166,16 +187,14 @@ class Agent:
         while True:
             try:
                 await self._look()
-            except Unavailable as error:
+            except MoorageError as error:
                 log.warning("a full look failed; trying again", error=str(error))
                 await asyncio.sleep(AGAIN_AFTER)
                 continue
             await asyncio.sleep(LOOK_EVERY)
 
     async def _look(self) -> None:
-        began = await self.bus.call("network", wire.LookBegins(host=self.host))
-        if not isinstance(began, wire.LookBegan):
-            raise Unavailable(f"network answered {type(began).__name__}, not LookBegan")
+        began = await self._look_begins()
         async with self._turn:
             bridge = await self.wiring.look()
             for port in [port for port, known in self.known.items() if not known.is_up]:
@@ -183,7 +202,7 @@ class Agent:
             await self._take(bridge)
             bridge = await self.wiring.look()
             up = tuple(_mark(interface) for port, interface in bridge.items() if self._is_up(port, interface))
-            await self._report(up=up, look_began=began.at, complete=True)
+            await self._report(up=up, look_began=began, complete=True)
         self.dhcp.changed_all()
 
     def _is_up(self, port: PortId, interface: Interface) -> bool:

@@ -87,7 +87,7 @@ class Host:
 
 
 def make_host(equipment: Equipment, outside: Outside) -> Host:
-    """The host's services on its adapters. Each life of the agent, and of compute, starts from nothing."""
+    """The host's services on its adapters. Each life of the agent starts from nothing."""
     compute = _compute(equipment, outside)
     return Host(equipment, compute, Slot(partial(_agent_life, equipment, outside)), Slot(compute.run))
 
@@ -103,7 +103,6 @@ def _compute(equipment: Equipment, outside: Outside) -> ComputeHost:
         rules=outside.rules,
         records=Records(outside.bus, equipment.name),
         nics=Nics(outside.network, equipment.name),
-        network=outside.network,
         switch=equipment.plugging,
         hypervisor=equipment.hypervisor,
         images=Images(outside.images, equipment.images),

@@ -1,34 +1,36 @@
 """The one way up (hops plugged, woken, running) and the one way down, both repeatable from any half-done state."""
 
 import asyncio
-from collections.abc import Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
+from functools import partial
 
 import structlog
 
 from moorage.compute.expectations import Expectations, Expected
 from moorage.compute.images import Images
 from moorage.compute.nics import Nics
+from moorage.compute.patience import patiently
 from moorage.compute.records import Records
-from moorage.domain.errors import Conflict, MoorageError, Unavailable, VirtualInterfaceCreateException
+from moorage.domain.errors import MoorageError, Unavailable, VirtualInterfaceCreateException
 from moorage.domain.hops import Fact, Hop, SubFact
 from moorage.domain.ids import Generation, HostName, PortId, ServerId, device_name
 from moorage.domain.server import Server
 from moorage.seams.clock import Clock
 from moorage.seams.hypervisor import Guest, GuestState, Hypervisor, Nic
-from moorage.seams.network_api import NetworkApi, NetworkPort
+from moorage.seams.network_api import NetworkPort
 from moorage.seams.switch import Plugging, Vif
 from moorage.seams.timeline import Timeline
 
 log = structlog.get_logger(__name__)
 
-LAST_LOOK = 2.0  # seconds for the look before giving up
+LAST_LOOK = 5.0  # seconds for the look before giving up
+SHORTEST_PLUG = 5.0  # seconds that plugging gets in any case, also in a re-run when time is up
 
 
 class NotOurs(Exception):
-    """The attempt is not the server's any more: what it made here goes, what is shared is left alone."""
+    """The attempt is not the server's any more: who has its record decides what becomes of it."""
 
 
 @dataclass(frozen=True)
@@ -47,7 +49,6 @@ class Boot:
     rules: PluggingRules
     records: Records
     nics: Nics
-    network: NetworkApi
     switch: Plugging
     hypervisor: Hypervisor
     images: Images
@@ -58,27 +59,29 @@ class Boot:
     async def bring_up(self, server: Server) -> None:
         """From the record to a running guest: the ten hops' compute side.
 
+        Each step is tried again while a neighbour is Unavailable; the wait for the ports has the stored deadline.
         Raises VirtualInterfaceCreateException, NotOurs, and what the seams raise. Leaves what it made: who calls tears
         down, or runs it again.
         """
         generation = server.generation
         if generation is None:
             raise NotOurs(f"server {server.id} has no attempt under way")
-        ports = await self.nics.bring(server, generation)
-        if not await self.records.nics_known(server, await self.nics.describe(server, ports)):
+        ports = await patiently(partial(self.nics.bring, server, generation))
+        nics = await patiently(partial(self.nics.describe, ports))
+        if not await patiently(partial(self.records.nics_known, server, nics)):
             raise NotOurs(server.id)
-        if not await self._is_running(server.id):
+        if not await patiently(partial(self._was_let_run, server.id)):
             vifs = [_vif(server, port, generation) for port in ports]
-            await self._hold(server, ports, vifs)
+            await patiently(partial(self._hold, server, ports, vifs))
             await self._plug_and_wait(server, generation, ports, vifs)
-        if not await self.records.may_run(server):
+        if not await patiently(partial(self.records.may_run, server)):
             raise NotOurs(server.id)
-        await self.hypervisor.resume(server.id)
+        await patiently(partial(self.hypervisor.resume, server.id))
         self._tell(Hop.RUNNING, server)
 
-    async def _is_running(self, server: ServerId) -> bool:
-        """A guest that runs already was let run by this attempt before a crash: the wait is over."""
-        return (await self.hypervisor.states()).get(server) is GuestState.RUNNING
+    async def _was_let_run(self, server: ServerId) -> bool:
+        """Whether the guest executes, or has and was paused: it was let run before a crash, and the wait is over."""
+        return await self.hypervisor.state(server) in (GuestState.RUNNING, GuestState.PAUSED)
 
     async def _hold(self, server: Server, ports: Sequence[NetworkPort], vifs: Sequence[Vif]) -> None:
         for vif in vifs:
@@ -104,45 +107,44 @@ class Boot:
     ) -> None:
         waits = self.rules.timeout > 0
         wanted = self.clock.now() + timedelta(seconds=self.rules.timeout) if waits else None
-        stored = await self.records.plug_began(server, wanted)
+        stored = await patiently(partial(self.records.plug_began, server, wanted))
         if stored is None:
             raise NotOurs(server.id)
         deadline = stored.plug_deadline
         unready = [port.id for port in ports if not port.is_ready(generation)] if deadline is not None else []
-        with self._expect(server, unready, generation) as expected:
-            await self._plug(server, vifs, timeout=self._left(server, stored))
-            if deadline is None:
-                return
-            silent = await expected.missing(deadline, self.clock)
-            if silent:
-                silent = await self._last_look(expected, silent)
+        with self.expectations.of(server.id, unready, generation) as expected:
+            unplugged = await self._plug(server, vifs, timeout=self._left(stored))
+            silent = frozenset[PortId]()
+            if deadline is not None and unready:
+                silent = await expected.missing(deadline, self.clock)
+                if silent:
+                    silent = await self._last_look(expected, silent)
+        silent |= unplugged
         if not silent:
             return
-        if self.rules.is_fatal:
-            raise VirtualInterfaceCreateException({port: expected.reached(port) for port in silent}, self.rules.timeout)
-        log.warning("ports are not ready in time; the guest runs all the same", server=server.id, ports=sorted(silent))
+        reached = {str(port): await self._reached(expected, port, unplugged) for port in silent}
+        if self.rules.is_fatal and deadline is not None:
+            raise VirtualInterfaceCreateException(reached, self.rules.timeout, broken=frozenset(expected.broken))
+        log.warning("ports are not ready in time; the guest runs all the same", server=server.id, ports=reached)
 
-    def _expect(
-        self, server: Server, ports: Sequence[PortId], generation: Generation
-    ) -> AbstractContextManager[Expected]:
-        return self.expectations.of(server.id, ports, generation)
-
-    def _left(self, server: Server, stored: Server) -> float | None:
-        """Seconds until the stored deadline, which covers plugging too; None when nobody waits."""
+    def _left(self, stored: Server) -> float:
+        """Seconds that plugging may take: until the stored deadline, which covers it too."""
         if stored.plug_deadline is None:
-            return None
-        return max(0.0, (stored.plug_deadline - self.clock.now()).total_seconds())
+            return self.rules.timeout or SHORTEST_PLUG
+        return max(SHORTEST_PLUG, (stored.plug_deadline - self.clock.now()).total_seconds())
 
-    async def _plug(self, server: Server, vifs: Sequence[Vif], *, timeout: float | None) -> None:
-        silent = {vif.port for vif in vifs}
+    async def _plug(self, server: Server, vifs: Sequence[Vif], *, timeout: float) -> frozenset[PortId]:
+        """Plug all VIFs; the ports for which the switch did not take it in time."""
+        waiting = {vif.port for vif in vifs}
         try:
             async with asyncio.timeout(timeout):
                 for vif in vifs:
-                    await self.switch.plug(vif)
-                    silent.discard(vif.port)
+                    await patiently(partial(self.switch.plug, vif))
+                    waiting.discard(vif.port)
                     self._tell(Hop.PLUGGED, server, vif.port)
-        except TimeoutError:
-            raise VirtualInterfaceCreateException({port: "bound" for port in silent}, self.rules.timeout) from None
+        except (TimeoutError, Unavailable) as error:
+            log.warning("the switch did not take all VIFs", server=server.id, ports=sorted(waiting), error=str(error))
+        return frozenset(waiting)
 
     async def _last_look(self, expected: Expected, silent: frozenset[PortId]) -> frozenset[PortId]:
         """Before giving up, look once: an event may have been lost, the port's status is the truth."""
@@ -152,6 +154,17 @@ class Boot:
         except (TimeoutError, Unavailable) as error:
             log.warning("the last look failed", server=expected.server, error=str(error))
         return frozenset(expected.silent)
+
+    async def _reached(self, expected: Expected, port: PortId, unplugged: frozenset[PortId]) -> str:
+        """The hop that a silent port had reached, from its status and the agent's mark on the switch."""
+        if port in unplugged:
+            return Hop.BOUND.value
+        try:
+            if await self.switch.wired(port) == expected.generation:
+                return Hop.WIRED.value
+        except Unavailable as error:
+            log.warning("the switch could not be asked what was wired", port=port, error=str(error))
+        return (Hop.SEEN if expected.statuses.get(port) == "BUILD" else Hop.PLUGGED).value
 
     async def take_down(self, server: Server, *, keeps_guest: bool) -> None:
         """Guest off, VIFs unplugged, then ports deleted or unbound (not with `keeps_guest`: a stop, a failed start).
@@ -177,6 +190,11 @@ class Boot:
         """Expectations' word that a port was found ready."""
         fact = self._fact(Hop.WOKEN, server, port, generation, None)
         self.timeline.tell(fact if why == "event" else replace(fact, detail=f"found by a {why}"))
+
+    def tell_failed(self, server: Server, why: str) -> None:
+        """The boot has failed, and what it made here is gone."""
+        fact = self._fact(SubFact.FAILED, server.id, None, server.generation, server.attempt)
+        self.timeline.tell(replace(fact, detail=why))
 
     def _tell(self, what: Hop | SubFact, server: Server, port: PortId | None = None) -> None:
         self.timeline.tell(self._fact(what, server.id, port, server.generation, server.attempt))
@@ -211,7 +229,23 @@ def fault_of(error: Exception) -> str:
     match error:
         case VirtualInterfaceCreateException():
             return str(error)
-        case Conflict() | MoorageError():
+        case MoorageError():
             return f"Failed to start the server: {error.message}"
         case _:
             return "Failed to start the server: an internal error, which the host's log tells."
+
+
+_BLAME: Mapping[str, str] = {
+    Hop.BOUND.value: "the host's switch did not take the VIF: is ovsdb-server alive?",
+    Hop.PLUGGED.value: "the host's network agent did not see the VIF: is it running?",
+    Hop.SEEN.value: "the host's network agent saw the VIF and did not wire it: is ovs-vswitchd alive?",
+    Hop.WIRED.value: "the VIF is wired; the network has not made the port ready: DHCP, or the network service",
+}
+
+
+def details_of(error: Exception, host: HostName) -> str:
+    """What an admin reads besides: where it happened, and which part was silent."""
+    if isinstance(error, VirtualInterfaceCreateException):
+        told = "; ".join(f"port {port}: {_BLAME[hop]}" for port, hop in sorted(error.silent.items()))
+        return f"host {host}: {told}"
+    return f"host {host}: {type(error).__name__}: {error}"

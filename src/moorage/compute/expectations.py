@@ -46,10 +46,6 @@ class Expected:
             pass
         return frozenset(self.silent)
 
-    def reached(self, port: PortId) -> str:
-        """The hop that a silent port had reached, as far as its last status tells."""
-        return "seen" if self.statuses.get(port) == "BUILD" else "plugged"
-
     def ready(self, port: PortId) -> None:
         self.silent.discard(port)
         self._changed.set()
@@ -73,7 +69,7 @@ class Expectations:
         self._woken = woken
         self._waiting: dict[PortId, Expected] = {}
         self._somebody_waits = asyncio.Event()
-        self._since = 0.0  # monotonic: when the wait that is under way began
+        self._since = 0.0  # monotonic: when the newest wait began
 
     @contextmanager
     def of(self, server: ServerId, ports: Iterable[PortId], generation: Generation) -> Iterator[Expected]:

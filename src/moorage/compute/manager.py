@@ -1,22 +1,20 @@
 """What a host does: one job at a time for each server, taken from its record, again and again until it is done."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Never
 
 import structlog
 
-from moorage.compute.boot import Boot, NotOurs, fault_of
+from moorage.compute.boot import Boot, NotOurs, details_of, fault_of
 from moorage.compute.nics import BindingFailed
+from moorage.compute.patience import for_ever, patiently
 from moorage.domain.errors import Exhausted, NotFound, Unavailable, VirtualInterfaceCreateException
 from moorage.domain.events import EventName
-from moorage.domain.hops import Fact, SubFact
 from moorage.domain.ids import PortId, ServerId
-from moorage.domain.server import Job, Server, ServerEvent, job_of
+from moorage.domain.server import Job, PowerState, Server, ServerEvent, job_of
 from moorage.kit.per_key import PerKey
-from moorage.kit.retry import retry
 from moorage.kit.supervise import supervise
 from moorage.seams.bus import Bus
 from moorage.seams.hypervisor import GuestState
@@ -28,7 +26,6 @@ HEARTBEAT_EVERY = 3.0  # seconds; dead after 10
 RECONCILE_EVERY = 5.0  # seconds
 SWEEP_EVERY = 30.0  # seconds; what is found twice goes
 STOP_PATIENCE = 5.0  # seconds a guest's OS gets to switch itself off
-JOB_PATIENCE = 60.0  # seconds a step is tried again while a neighbour is Unavailable
 
 
 @dataclass(frozen=True)
@@ -78,87 +75,97 @@ class ComputeHost:
         return None
 
     async def take_up(self, server_id: ServerId) -> None:
-        """Start the job that the server's record stands for, unless it is under way. A delete cancels any other."""
+        """Start the job that the server's record stands for, unless it is under way.
+
+        A delete takes any other job's place, and a newer attempt an older one's. What meets a job that goes on is
+        found when that one has ended, or by the next look at the records.
+        """
         server = await self.boot.records.of(server_id)
         job = job_of(server.life) if server is not None else None
         if server is None or job is None:
             return
-        name = f"{job}#{server.attempt}"
-        if self.jobs.busy(server_id) != name:
-            self.jobs.start(server_id, name, partial(self._do, job, server_id), instead=job is Job.DELETE)
+        busy = self.jobs.busy(server_id)
+        instead = job is Job.DELETE or (busy is not None and _attempt_in(busy) < server.attempt)
+        self.jobs.start(server_id, f"{job}#{server.attempt}", partial(self._work, server_id), instead=instead)
 
-    async def _do(self, job: Job, server_id: ServerId) -> None:
-        server = await self.boot.records.of(server_id)
-        if server is None or job_of(server.life) is not job:
-            return
-        with structlog.contextvars.bound_contextvars(
-            server=server.id, request_id=server.request_id, host=self.boot.host
-        ):
-            match job:
-                case Job.BOOT:
-                    await self._up(server, keeps_guest=False)
-                case Job.START:
-                    await self._up(server, keeps_guest=True)
-                case Job.REBOOT if server.reboot_type == "SOFT":
-                    await self._reboot_soft(server)
-                case Job.REBOOT:
-                    await self._patiently(partial(self.boot.take_down, server, keeps_guest=True))
-                    await self._up(server, keeps_guest=True)
-                case Job.STOP:
-                    await self._stop(server)
-                case Job.DELETE:
-                    await self._patiently(partial(self.boot.take_down, server, keeps_guest=False))
-                    await self._finish(server, ServerEvent.DELETED)
+    async def _work(self, server_id: ServerId) -> None:
+        """Do what the record stands for, until it stands for nothing more."""
+        done: tuple[Job, int] | None = None
+        while True:
+            server = await patiently(partial(self.boot.records.of, server_id))
+            job = job_of(server.life) if server is not None else None
+            if server is None or job is None or (job, server.attempt) == done:
+                return
+            ids = {"server": server.id, "request_id": server.request_id, "host": self.boot.host}
+            with structlog.contextvars.bound_contextvars(**ids):
+                await self._do(job, server)
+            done = (job, server.attempt)
+
+    async def _do(self, job: Job, server: Server) -> None:
+        match job:
+            case Job.BOOT:
+                await self._up(server, keeps_guest=False)
+            case Job.START:
+                await self._up(server, keeps_guest=True)
+            case Job.REBOOT if server.reboot_type == "SOFT":
+                await self._reboot_soft(server)
+            case Job.REBOOT:
+                await for_ever(partial(self.boot.take_down, server, keeps_guest=True))
+                await self._up(server, keeps_guest=True)
+            case Job.STOP:
+                await self._stop(server)
+            case Job.DELETE:
+                await for_ever(partial(self.boot.take_down, server, keeps_guest=False))
+                await self._finish(server, ServerEvent.DELETED)
 
     async def _up(self, server: Server, *, keeps_guest: bool) -> None:
         try:
-            await self._patiently(partial(self.boot.bring_up, server))
+            await self.boot.bring_up(server)
         except NotOurs:
-            log.info("the attempt is not the server's any more: clearing this host of it", attempt=server.attempt)
-            await self._patiently(partial(self.boot.clear_host, server.id))
+            await self._disown(server)
         except Exception as error:  # not cancellation: whoever cancels runs it again, or tears it down
             log.warning("a server could not be brought up", error=str(error), exc_info=error)
             await self._give_up(server, error, keeps_guest=keeps_guest)
         else:
-            await self._finish(server, ServerEvent.BOOTED)
+            if not await self._finish(server, ServerEvent.BOOTED):
+                await self._disown(server)
+
+    async def _disown(self, server: Server) -> None:
+        """This attempt was refused: of a server that is not ours any more, nothing stays on this host."""
+        current = await for_ever(partial(self.boot.records.of, server.id))
+        if current is None:
+            log.info("the server is not this host's any more: clearing the host of it", attempt=server.attempt)
+            await for_ever(partial(self.boot.clear_host, server.id))
+        else:
+            log.info("the attempt is over; a newer word on the server holds", attempt=server.attempt)
 
     async def _give_up(self, server: Server, error: Exception, *, keeps_guest: bool) -> None:
-        await self._for_ever(partial(self.boot.take_down, server, keeps_guest=keeps_guest))
-        self._tell_failed(server, str(error))
+        await for_ever(partial(self.boot.take_down, server, keeps_guest=keeps_guest))
+        self.boot.tell_failed(server, str(error))
         elsewhere = not keeps_guest and not isinstance(error, (VirtualInterfaceCreateException, Exhausted))
-        details = f"host {self.boot.host}: {type(error).__name__}: {error}"
+        details = details_of(error, self.boot.host)
         if isinstance(error, BindingFailed):
             details = f"host {self.boot.host} has no live Open vSwitch agent: start it there. {error.message}"
-        elif isinstance(error, VirtualInterfaceCreateException):
-            details = f"host {self.boot.host}: no word from its network agent within {error.timeout:g} s. {error}"
         report = partial(self.boot.records.failed, server, fault_of(error), details, is_elsewhere_possible=elsewhere)
-        await self._for_ever(report)
+        await for_ever(report)
 
     async def _stop(self, server: Server) -> None:
-        await self._patiently(partial(self.boot.hypervisor.power_off, server.id, patience=STOP_PATIENCE))
-        await self._patiently(partial(self.boot.take_down, server, keeps_guest=True))
+        await for_ever(partial(self.boot.hypervisor.power_off, server.id, patience=STOP_PATIENCE))
+        await for_ever(partial(self.boot.take_down, server, keeps_guest=True))
         await self._finish(server, ServerEvent.STOPPED)
 
     async def _reboot_soft(self, server: Server) -> None:
         try:
-            await self._patiently(partial(self.boot.hypervisor.reboot, server.id))
+            await patiently(partial(self.boot.hypervisor.reboot, server.id))
         except Exception as error:
             log.warning("a server could not be rebooted", error=str(error))
             await self._give_up(server, error, keeps_guest=True)
         else:
             await self._finish(server, ServerEvent.REBOOTED)
 
-    async def _finish(self, server: Server, event: ServerEvent) -> None:
-        report = partial(self.boot.records.done, server.id, server.attempt, event)
-        is_granted = await self._for_ever(report)
-        if not is_granted and event is ServerEvent.BOOTED:
-            await self._patiently(partial(self.boot.clear_host, server.id))
-
-    async def _patiently(self, step: Callable[[], Awaitable[None]]) -> None:
-        await retry(step, on=Unavailable, timeout=JOB_PATIENCE)
-
-    async def _for_ever(self, step: Callable[[], Awaitable[object]]) -> bool:
-        return bool(await retry(step, on=Unavailable, timeout=None))
+    async def _finish(self, server: Server, event: ServerEvent) -> bool:
+        """Record that the job has ended well; False when the record refused it as stale."""
+        return await for_ever(partial(self.boot.records.done, server.id, server.attempt, event))
 
     async def _heard(self, events: tuple[wire.HostEvent, ...]) -> None:
         """Wake those who wait for these ports. What nobody waits for is only worth a word in the log."""
@@ -213,9 +220,12 @@ class ComputeHost:
         here = frozenset(states) | {vif.server for vif in (await self.boot.switch.plugged()).values()}
         strangers = frozenset(server for server in here - present if self.jobs.busy(server) is None)
         for server in sorted(strangers & suspects):  # seen twice: not one that was just being recorded
-            log.info("a guest that belongs to no record is removed", server=server)
-            await self.boot.clear_host(server)
+            self.jobs.start(server, "clear", partial(self._clear_stranger, server))
         return strangers
+
+    async def _clear_stranger(self, server: ServerId) -> None:
+        log.info("a guest that belongs to no record is removed", server=server)
+        await patiently(partial(self.boot.clear_host, server))
 
     async def _sweep(self) -> Never:
         """Ports that were made or bound for servers that are gone (a network that was away when they went)."""
@@ -244,26 +254,18 @@ class ComputeHost:
     async def _guest_ended(self, server_id: ServerId) -> None:
         """A guest that runs no more though its record says so: its VIFs go, the record says SHUTOFF."""
         server = await self.boot.records.of(server_id)
-        if server is None or job_of(server.life) is not None or server.life.power != 1:
+        if server is None or job_of(server.life) is not None or server.life.power is not PowerState.RUNNING:
             return
         self.jobs.start(server_id, "guest ended", partial(self._clear_ended, server))
 
     async def _clear_ended(self, server: Server) -> None:
-        await self._patiently(partial(self.boot.take_down, server, keeps_guest=True))
+        state = await patiently(partial(self.boot.hypervisor.state, server.id))
+        if state not in (None, GuestState.OFF):
+            return  # it was switched off only in passing
+        await for_ever(partial(self.boot.take_down, server, keeps_guest=True))
         await self._finish(server, ServerEvent.GUEST_ENDED)
 
-    def _tell_failed(self, server: Server, why: str) -> None:
-        clock = self.boot.clock
-        self.boot.timeline.tell(
-            Fact(
-                what=SubFact.FAILED,
-                wall=clock.now(),
-                monotonic=clock.monotonic(),
-                who="compute",
-                server=server.id,
-                generation=server.generation,
-                attempt=server.attempt,
-                host=self.boot.host,
-                detail=why,
-            )
-        )
+
+def _attempt_in(name: str) -> int:
+    """The attempt in a job's name ("boot#3"); 0 for jobs that belong to none."""
+    return int(name.rpartition("#")[2]) if "#" in name else 0

@@ -35,10 +35,10 @@ class Nics:
         NotFound, Invalid, Unavailable.
         """
         theirs = await self.network.ports(device=server.id)
-        made: dict[Any, NetworkPort] = {}
-        for port in sorted(theirs, key=lambda port: port.id):
-            if made.setdefault(port.profile.get(NIC_KEY), port) is not port and port.id not in kept_of(server):
-                await _on_fresh(self._releasing(server, port.id, is_kept=False))  # made twice for one NIC
+        made: dict[int, NetworkPort] = {}
+        for port in sorted((port for port in theirs if is_ours(port)), key=lambda port: port.id):
+            if made.setdefault(port.profile[NIC_KEY], port) is not port:
+                await _on_fresh(self._releasing(server, port.id))  # made twice for one NIC
         brought: list[NetworkPort] = []
         for number, wanted in enumerate(server.nics_wanted):
             profile = {GENERATION_KEY: generation, NIC_KEY: number}
@@ -76,9 +76,8 @@ class Nics:
 
     async def release(self, server: Server) -> None:
         """Delete the ports that were made for the server and unbind the others. Repeatable."""
-        theirs = {port.id: port for port in await self.network.ports(device=server.id)}
-        for port_id in theirs:
-            await _on_fresh(self._releasing(server, port_id, is_kept=port_id in kept_of(server)))
+        for port in await self.network.ports(device=server.id):
+            await _on_fresh(self._releasing(server, port.id))
 
     async def bound_here(self) -> Mapping[ServerId, Sequence[NetworkPort]]:
         """The ports of servers that are bound to this host, by server."""
@@ -92,32 +91,32 @@ class Nics:
         """Delete or unbind ports of a server that is gone, each as it was read: one that has changed is left."""
         for port in ports:
             try:
-                if port.profile.get(MADE_KEY):
-                    await self.network.delete_port(port)
-                else:
-                    await self.network.unbind_port(port)
+                await self._let_go(port)
             except (NotFound, Stale):
                 continue
 
-    def _releasing(self, server: Server, port_id: PortId, *, is_kept: bool) -> Callable[[], Awaitable[None]]:
+    def _releasing(self, server: Server, port_id: PortId) -> Callable[[], Awaitable[None]]:
         async def release() -> None:
             try:
                 port = await self._read(port_id)
                 if port.device_id != server.id:
                     return  # given to another meanwhile
-                if is_kept:
-                    await self.network.unbind_port(port)
-                else:
-                    await self.network.delete_port(port)
+                await self._let_go(port)
             except NotFound:
                 return  # gone already
 
         return release
 
-    async def describe(self, server: Server, ports: Sequence[NetworkPort]) -> Sequence[NicInfo]:
+    async def _let_go(self, port: NetworkPort) -> None:
+        """Delete a port that compute made; any other is its owner's, and only unbound."""
+        if port.profile.get(MADE_KEY):
+            await self.network.delete_port(port)
+        else:
+            await self.network.unbind_port(port)
+
+    async def describe(self, ports: Sequence[NetworkPort]) -> Sequence[NicInfo]:
         """What compute keeps of the ports, for its API."""
         networks = await self._networks({port.network for port in ports})
-        wanted = {nic.port for nic in server.nics_wanted}
         return [
             NicInfo(
                 port=port.id,
@@ -125,7 +124,7 @@ class Nics:
                 network_name=networks[port.network].name if port.network in networks else port.network,
                 mac_address=port.mac,
                 addresses=port.addresses,
-                is_ours=port.id not in wanted,
+                is_ours=bool(port.profile.get(MADE_KEY)),
             )
             for port in ports
         ]
@@ -144,9 +143,9 @@ class Nics:
         return found[0]
 
 
-def kept_of(server: Server) -> frozenset[PortId]:
-    """The ports that the server's owner made, and keeps."""
-    return frozenset(wanted.port for wanted in server.nics_wanted if wanted.port is not None)
+def is_ours(port: NetworkPort) -> bool:
+    """Whether compute made the port, for a NIC that has a number."""
+    return bool(port.profile.get(MADE_KEY)) and isinstance(port.profile.get(NIC_KEY), int)
 
 
 async def _on_fresh(write: Callable[[], Awaitable[T]]) -> T:

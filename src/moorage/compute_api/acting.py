@@ -12,11 +12,13 @@ from moorage.domain.action import ActionEvent, InstanceAction, finished
 from moorage.domain.attempt import brought_up, vanished
 from moorage.domain.caller import Caller
 from moorage.domain.errors import Conflict, NotFound, Unavailable
+from moorage.domain.hops import Fact, Hop
 from moorage.domain.ids import Generation, ServerId
 from moorage.domain.server import Job, Server, ServerEvent, TaskState, VmState, job_of, moved, reset
 from moorage.seams.bus import Bus
 from moorage.seams.clock import Clock
 from moorage.seams.server_store import ServerStore
+from moorage.seams.timeline import Timeline
 from moorage.wire.messages import Console, ConsoleWanted, DoJob
 
 log = structlog.get_logger(__name__)
@@ -38,6 +40,7 @@ class Acting:
     store: ServerStore
     bus: Bus
     clock: Clock
+    timeline: Timeline
     placer: Placer
     new_id: Callable[[], str]
 
@@ -54,7 +57,24 @@ class Acting:
         rule = partial(asked_of_host, event=event, caller=caller, generation=generation, request_id=request_id, now=now)
         begins = partial(begun, event=event, caller=caller, request_id=request_id, now=now)
         after = await self.store.update(ServerId(server), rule, begins=begins)
+        if after.generation == generation:
+            self._tell_asked(after)
         await self._send(after)
+
+    def _tell_asked(self, server: Server) -> None:
+        """A start or a hard reboot is a boot of its own: a new generation, and its hops."""
+        self.timeline.tell(
+            Fact(
+                what=Hop.ASKED,
+                wall=self.clock.now(),
+                monotonic=self.clock.monotonic(),
+                who="compute-api",
+                server=server.id,
+                generation=server.generation,
+                attempt=server.attempt,
+                host=server.host,
+            )
+        )
 
     async def delete(self, server: str, caller: Caller, request_id: str) -> None:
         """Begin to delete, in any state and as often as is asked. Raises NotFound, Conflict for a locked one."""

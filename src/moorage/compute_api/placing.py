@@ -14,6 +14,7 @@ from moorage.domain.attempt import elsewhere, first_placed, vanished
 from moorage.domain.errors import Conflict, Exhausted, MoorageError, NotFound, Stale, Unavailable
 from moorage.domain.hops import Fact, SubFact
 from moorage.domain.ids import Generation, HostName, ServerId
+from moorage.domain.port import MADE_KEY
 from moorage.domain.scheduling import DEAD_AFTER, HostState
 from moorage.domain.server import Fault, Job, Server, TaskState, failed, job_of
 from moorage.kit.per_key import PerKey
@@ -190,9 +191,9 @@ class Placer:
         """Delete a server that no host looks after: its ports first, so that its record outlives them."""
         try:
             row = await self.store.show(server, project=None)
-            given = {nic.port for nic in row.nics_wanted if nic.port is not None}
             for port in await self.network.ports(device=server) if row.attempt else ():
-                await (self.network.unbind_port(port) if port.id in given else self.network.delete_port(port))
+                is_made = port.profile.get(MADE_KEY)
+                await (self.network.delete_port(port) if is_made else self.network.unbind_port(port))
             now = self.clock.now()
             await self.store.update(server, lambda current: vanished(current, now), ends=partial(finished, now=now))
         except NotFound:

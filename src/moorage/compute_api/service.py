@@ -54,7 +54,7 @@ class ComputeApiService:
 
     @cached_property
     def acting(self) -> Acting:
-        return Acting(self.store, self.bus, self.clock, self.placer, self.new_id)
+        return Acting(self.store, self.bus, self.clock, self.timeline, self.placer, self.new_id)
 
     @cached_property
     def hearing(self) -> Hearing:

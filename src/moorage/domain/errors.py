@@ -1,5 +1,7 @@
 """What can go wrong, by what the caller can do about it. Only Unavailable is ever retried."""
 
+from collections.abc import Mapping
+
 
 class MoorageError(Exception):
     """One of the five reactions; `kind` is the API's word for it where the API has one (NeutronError.type)."""
@@ -49,8 +51,14 @@ class Unavailable(MoorageError):
 class VirtualInterfaceCreateException(Exception):  # Nova's name, which operators search for
     """Ports that were not ready in time, each with the last hop it reached. Final: never retried."""
 
-    def __init__(self, silent: dict[str, str], timeout: float) -> None:
-        ports = ", ".join(f"port {port} got as far as '{hop}'" for port, hop in sorted(silent.items()))
-        super().__init__(f"Failed to allocate the network(s): {ports} within {timeout:g} s")
+    def __init__(self, silent: Mapping[str, str], timeout: float, *, broken: frozenset[str] = frozenset()) -> None:
+        """`silent`: the last hop of each port; those of them in `broken` were given up by the network itself."""
+        told = [
+            f"port {port} was given up by the network after '{hop}'"
+            if port in broken
+            else f"port {port} got as far as '{hop}' within {timeout:g} s"
+            for port, hop in sorted(silent.items())
+        ]
+        super().__init__(f"Failed to allocate the network(s): {', '.join(told)}")
         self.silent = silent
         self.timeout = timeout  # seconds

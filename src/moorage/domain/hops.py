@@ -1,6 +1,6 @@
 """The ten words for the hops of a boot, and the facts that a timeline is made of."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -62,16 +62,30 @@ class Fact:
 def boot_of(facts: Iterable[Fact]) -> Mapping[Hop, datetime | None]:
     """When each of the ten hops of the latest boot happened; None for one that did not, or is unknown.
 
-    With several ports a hop is its last port's. Facts of earlier boots (before the latest `asked`) are left out; of a
+    The latest boot is that of the newest generation: a start, a hard reboot and an attempt on another host each have
+    their own. It was asked by the last `asked` before its first fact. With several ports a hop is its last port's; of a
     hop that was told twice for one port the first counts.
     """
     ordered = sorted(facts, key=lambda fact: fact.wall)
-    started = max((fact.wall for fact in ordered if fact.what is Hop.ASKED), default=None)
-    first: dict[tuple[Hop, PortId | None], datetime] = {}
+    since = _began(ordered)
+    asked = [fact.wall for fact in ordered if fact.what is Hop.ASKED]
+    before = [wall for wall in asked if since is None or wall <= since[0]] or asked[:1]
+    first: dict[tuple[Hop, PortId | None], datetime] = {(Hop.ASKED, None): before[-1]} if before else {}
     for fact in ordered:
-        if isinstance(fact.what, Hop) and (started is None or fact.wall >= started):
+        is_of_boot = since is None or fact.generation == since[1] or (fact.generation is None and fact.wall >= since[0])
+        if isinstance(fact.what, Hop) and fact.what is not Hop.ASKED and is_of_boot:
             first.setdefault((fact.what, fact.port), fact.wall)
     return {hop: max((at for (what, _), at in first.items() if what is hop), default=None) for hop in HOPS}
+
+
+def _began(ordered: Sequence[Fact]) -> tuple[datetime, Generation] | None:
+    """When the newest generation was first heard of, and which it is; facts of taking down are not a boot's."""
+    firsts: dict[Generation, datetime] = {}
+    for fact in ordered:
+        if fact.generation is not None and fact.what not in (SubFact.UNPLUGGED, SubFact.POWERED_OFF):
+            firsts.setdefault(fact.generation, fact.wall)
+    newest = max(firsts, key=lambda generation: firsts[generation], default=None)
+    return None if newest is None else (firsts[newest], newest)
 
 
 def last_hop(facts: Iterable[Fact], port: PortId) -> Hop | None:

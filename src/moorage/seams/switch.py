@@ -44,6 +44,12 @@ class Plugging(Protocol):
         Raises Unavailable.
         """
 
+    async def wired(self, port: PortId) -> Generation | None:
+        """The generation that the agent has proven wired, by its mark on the switch; None if it has not.
+
+        Tells "not wired" from "wired, and not reported". Raises Unavailable.
+        """
+
     async def plugged(self) -> Mapping[PortId, Vif]:
         """Every VIF of a server on the bridge, also one that is only prepared. Raises Unavailable."""
 

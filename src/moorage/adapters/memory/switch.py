@@ -7,7 +7,7 @@ from dataclasses import replace
 from moorage.adapters.memory.changes import Changes
 from moorage.adapters.memory.flow_sense import nonsense
 from moorage.domain.errors import Unavailable
-from moorage.domain.ids import NetworkId, PortId
+from moorage.domain.ids import Generation, NetworkId, PortId
 from moorage.seams.switch import DEAD_VLAN, Flow, Interface, Match, Normal, Vif, WirePlan
 
 FIRST_OFPORT, LAST_OFPORT = 1, 65279
@@ -137,6 +137,11 @@ class MemorySwitch:
     async def unplug(self, port: PortId) -> None:
         await self._reach(self._plug_latency, f"unplugging port {port}")
         self._remove(port)
+
+    async def wired(self, port: PortId) -> Generation | None:
+        await self._reach(0.0, f"looking at port {port}")
+        row = self._rows.get(port)
+        return Generation(row.wired) if row is not None and row.wired else None
 
     async def plugged(self) -> Mapping[PortId, Vif]:
         await self._reach(0.0, "listing the plugged ports")

@@ -14,7 +14,7 @@ from moorage.adapters.ovsdb.bridge import Rows
 from moorage.adapters.ovsdb.client import Operation, OvsdbClient
 from moorage.adapters.ovsdb.wires import Wires
 from moorage.domain.errors import Conflict, Unavailable
-from moorage.domain.ids import NetworkId, PortId
+from moorage.domain.ids import Generation, NetworkId, PortId
 from moorage.seams.switch import Interface, Vif, WirePlan
 
 log = structlog.get_logger(__name__)
@@ -116,6 +116,11 @@ class OvsSwitch:
 
     async def unplug(self, port: PortId) -> None:
         await self._remove(port, f"unplugging port {port}", service=False)
+
+    async def wired(self, port: PortId) -> Generation | None:
+        await self._ovsdb.catch_up()
+        marks = [rows.external_ids.get("moorage-wired") for rows in self._rows() if rows.port_id == port]
+        return next((Generation(mark) for mark in marks if mark), None)
 
     async def plugged(self) -> Mapping[PortId, Vif]:
         await self._ovsdb.catch_up()
