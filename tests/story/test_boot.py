@@ -60,6 +60,7 @@ async def test_the_agent_is_down_and_it_is_fatal() -> None:
         assert fault.startswith("Failed to allocate the network(s)")
         assert "'plugged'" in fault
         assert "host-1" not in fault
+        assert shown["addresses"] == {}
         assert await cloud.no_trace(server) == ""
 
 

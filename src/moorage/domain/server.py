@@ -225,12 +225,13 @@ def moved(server: Server, event: ServerEvent, now: datetime) -> Server:
 
 
 def failed(server: Server, fault: Fault, now: datetime) -> Server:
-    """The server in ERROR with its fault. One that never booted loses its host: later events for it get 422.
+    """The server in ERROR with its fault. One that never booted loses its host (later events for it get 422) and its
+    addresses: its ports are gone.
 
-    One that did keeps it: its disk is there, and a hard reboot may bring it back.
+    One that did keeps both: its disk is there, and a hard reboot may bring it back.
     """
-    host = None if server.life.vm is VmState.BUILDING else server.host
-    return replace(moved(server, ServerEvent.FAILED, now), fault=fault, host=host, plug_deadline=None)
+    after = replace(moved(server, ServerEvent.FAILED, now), fault=fault, plug_deadline=None)
+    return replace(after, host=None, nics=()) if server.life.vm is VmState.BUILDING else after
 
 
 def reset(server: Server, *, is_active: bool, now: datetime) -> Server:
