@@ -127,6 +127,7 @@ async def run_cloud(settings: CloudSettings, progress: Say = lambda _: None) -> 
         floor, floor_runners = make_floor(equipment[0], settings, _floor_table(settings, stack), runners)
         eternal = [("control plane", plane.run), *((f"host {host.equipment.name}", host.run) for host in hosts)]
         await stack.enter_async_context(_running([*eternal, *floor_runners]))
+        stack.push_async_callback(plane.telling.close)  # the last facts, while those who keep them still run
         await _all_heard(plane, hosts)
         await first_start(plane, settings, progress)
         await stack.enter_async_context(_served(plane.app, listener))

@@ -12,7 +12,7 @@ from moorage.kit.supervise import supervise
 from moorage.seams.bus import Bus
 from moorage.seams.fact_store import FactStore
 from moorage.wire.facts import from_wire
-from moorage.wire.messages import Facts, Message
+from moorage.wire.messages import Done, Facts, Message
 
 log = structlog.get_logger(__name__)
 
@@ -29,13 +29,14 @@ class TimelineService:
     async def run(self) -> Never:
         await supervise([("facts", partial(self.bus.serve, QUEUE, self.handle)), ("forgetting", self._forget)])
 
-    async def handle(self, message: Message) -> None:
-        """One message of the queue `timeline`."""
+    async def handle(self, message: Message) -> Message | None:
+        """One message of the queue `timeline`. Facts are cast, but a call is answered too: when they are kept."""
         if isinstance(message, Facts):
             facts = [from_wire(spec) for spec in message.facts]
             await self.store.add([fact for fact in facts if fact is not None])
-        else:
-            log.warning("a message that is not for the timeline", message=type(message).__name__)
+            return Done()
+        log.warning("a message that is not for the timeline", message=type(message).__name__)
+        return None
 
     async def _forget(self) -> Never:
         while True:
