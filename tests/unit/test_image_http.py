@@ -531,3 +531,21 @@ async def test_a_guest_image_that_was_cut_short_is_finished_at_the_next_start() 
     image = await register_placeholder(cloud.service, owner)
     assert image.status is ImageStatus.ACTIVE
     assert image.size == 512
+
+
+@pytest.mark.parametrize("name", ["kernel_id", "ramdisk_id"])
+@pytest.mark.parametrize("value", ["/etc/shadow", "../..", "", "urn:uuid:5e000000-0000-4000-8000-000000000001"])
+async def test_a_kernel_and_a_ramdisk_are_named_by_uuids_only(name: str, value: str) -> None:
+    cloud = Front()
+    assert (await cloud.ask("POST", "/images", RAW | {name: value})).status == 400
+    id = await cloud.make()
+    steps = [{"op": "add", "path": f"/{name}", "value": value}]
+    assert (await cloud.ask("PATCH", f"/images/{id}", steps, headers=V21)).status == 400
+    assert name not in await cloud.show(id)
+    steps = [{"op": "add", "path": f"/{name}", "value": id}]
+    assert (await cloud.ask("PATCH", f"/images/{id}", steps, headers=V21)).json[name] == id
+    steps = [{"op": "replace", "path": f"/{name}", "value": value}]
+    assert (await cloud.ask("PATCH", f"/images/{id}", steps, headers=V21)).status == 400
+    assert (
+        await cloud.ask("PATCH", f"/images/{id}", [{"op": "remove", "path": f"/{name}"}], headers=V21)
+    ).status == 200

@@ -3,6 +3,7 @@
 import asyncio
 from dataclasses import dataclass, field
 from pathlib import Path
+from uuid import UUID
 
 from moorage.domain.errors import Invalid
 from moorage.domain.ids import ImageId, ProjectId
@@ -23,22 +24,34 @@ class Images:
     _locks: dict[ImageId, asyncio.Lock] = field(default_factory=dict)
 
     async def ready(self, image: ImageId | None, project: ProjectId) -> GuestImage:
-        """The image's files. Raises Invalid when a server has none to boot from; NotFound, Unavailable."""
+        """The image's files, those of the kernel and the RAM disk that it names too, if `project` may use them.
+
+        Raises Invalid when a server has none to boot from; NotFound, Unavailable.
+        """
         if self.directory is None:
             return GuestImage()
         if image is None:
             raise Invalid("the server has no image to boot from")
-        info = await self.api.show(image, project)
+        info = await self.api.show(_id(image), project)
         kernel, ramdisk = info.properties.get(KERNEL_ID), info.properties.get(RAMDISK_ID)
         if kernel:
+            parts = [await self._part(part, project) for part in (kernel, ramdisk) if part]
+            files = [await self._file(part) for part in parts]
             return GuestImage(
-                kernel=await self._file(ImageId(kernel)),
-                ramdisk=await self._file(ImageId(ramdisk)) if ramdisk else None,
+                kernel=files[0],
+                ramdisk=files[1] if ramdisk else None,
                 command_line=info.properties.get(COMMAND_LINE, ""),
             )
         if info.disk_format not in ("raw", "qcow2"):
             raise Invalid(f"image {info.name or image} has the format {info.disk_format}: raw and qcow2 boot here")
-        return GuestImage(disk=await self._file(image), disk_format=info.disk_format)
+        return GuestImage(disk=await self._file(_id(image)), disk_format=info.disk_format)
+
+    async def _part(self, image: str, project: ProjectId) -> ImageId:
+        """A kernel or a RAM disk that the image names: its owner may have written anything there."""
+        id = _id(image)
+        if (await self.api.show(id, project)).status != "active":
+            raise Invalid(f"image {id}, which the server's image names, has no data to boot from")
+        return id
 
     async def _file(self, image: ImageId) -> Path:
         assert self.directory is not None
@@ -47,3 +60,11 @@ class Images:
             if not path.exists():
                 await self.api.fetch(image, path)
         return path
+
+
+def _id(text: str) -> ImageId:
+    """An image's id, in the one form that is also a file's name. Raises Invalid for anything but a UUID."""
+    try:
+        return ImageId(str(UUID(text)))
+    except ValueError:
+        raise Invalid(f"{text!r} is no image's id") from None

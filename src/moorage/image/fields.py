@@ -1,5 +1,6 @@
 """An image's fields as users write them: made, changed one by one, and shown."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import replace
 from datetime import datetime
@@ -19,6 +20,8 @@ DiskFormat = Literal["ami", "ari", "aki", "vhd", "vhdx", "vmdk", "raw", "qcow2",
 ContainerFormat = Literal["ami", "ari", "aki", "bare", "ovf", "ova", "docker", "compressed"]
 MAX_PROPERTIES = 128
 MAX_TAGS = 128
+IMAGE_IDS = frozenset({"kernel_id", "ramdisk_id"})  # properties that name other images: nothing else may stand there
+UUID = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 RESERVED = "os_glance_"  # Glance keeps names that begin so for itself
 
 # ours for theirs, where they differ
@@ -77,12 +80,17 @@ def check_property(name: str, value: object) -> str:
     return value
 
 
+def _property(name: str, value: object) -> str:
+    checked = check_property(name, value)
+    if name in IMAGE_IDS and not UUID.fullmatch(checked):
+        raise Invalid(f"Invalid input: property '{name}' must be an image's id, a UUID.")
+    return checked
+
+
 def made(body: Mapping[str, Any], id: ImageId, owner: ProjectId, now: datetime) -> Image:
     """The image that `body` asks for. Raises Invalid, Forbidden."""
     fields = convert({name: value for name, value in body.items() if name in SETTABLE}, Fields)
-    properties = {
-        name: check_property(name, value) for name, value in body.items() if name not in SETTABLE and name != "id"
-    }
+    properties = {name: _property(name, value) for name, value in body.items() if name not in SETTABLE and name != "id"}
     image = Image(id=id, name=fields.name, owner=owner, created_at=now, updated_at=now, properties=properties)
     for name in SETTABLE & set(body):
         image = _with(image, name, getattr(fields, name))
@@ -92,7 +100,7 @@ def made(body: Mapping[str, Any], id: ImageId, owner: ProjectId, now: datetime) 
 def changed(image: Image, name: str, value: object) -> Image:
     """The image with one field or property set. Raises Invalid, Forbidden."""
     if name not in SETTABLE:
-        return _sound(replace(image, properties={**image.properties, name: check_property(name, value)}))
+        return _sound(replace(image, properties={**image.properties, name: _property(name, value)}))
     if name in ("disk_format", "container_format") and image.status is not ImageStatus.QUEUED:
         raise Forbidden(f"Attribute '{name}' can be replaced only for a queued image.")
     return _sound(_with(image, name, getattr(convert({name: value}, Fields), name)))
