@@ -1,9 +1,9 @@
 """The image service's front door, in Glance's words (v2)."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Self
 from urllib.parse import urlencode
 
 import falcon.asgi
@@ -204,13 +204,27 @@ class _File:
         response.content_type = OCTETS
         response.content_length = image.size
         response.set_header("Content-MD5", image.checksum or "")
-        response.stream = _chained(first, data)
+        response.stream = _Data(first, data)
 
 
-async def _chained(first: bytes, rest: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
-    yield first
-    async for piece in rest:
-        yield piece
+class _Data:
+    """An image's data with the first piece read already. Falcon closes it, also when the client goes away."""
+
+    def __init__(self, first: bytes, rest: AsyncGenerator[bytes, None]) -> None:
+        self._first: bytes | None = first
+        self._rest = rest
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> bytes:
+        if self._first is not None:
+            first, self._first = self._first, None
+            return first
+        return await anext(self._rest)
+
+    async def close(self) -> None:
+        await self._rest.aclose()
 
 
 @dataclass(frozen=True)

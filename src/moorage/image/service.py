@@ -6,13 +6,13 @@ kernel is told. Its own data is the root disk; it may be empty (size 0) when the
 are ami and ami then. That is what Glance calls an ami image.
 """
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 from uuid import UUID, uuid4
 
-from moorage.domain.errors import Conflict, Forbidden, Invalid, NotFound, Unavailable
+from moorage.domain.errors import Conflict, Forbidden, Full, Invalid, NotFound, TooLarge, Unavailable
 from moorage.domain.ids import ImageId, ProjectId
 from moorage.domain.image import (
     Image,
@@ -131,10 +131,15 @@ class ImageService:
     async def upload(self, viewer: Viewer, id: str, parts: AsyncIterator[bytes]) -> None:
         """Fill an image; when that fails it is as it was, and nothing is kept.
 
-        Raises NotFound, Forbidden, Conflict for an image that has data, Invalid for one without formats, TooLarge,
-        Unavailable when the disk is full, and what `parts` raises.
+        Raises NotFound, Forbidden, Conflict for an image that has data, Invalid for one without formats, TooLarge
+        (also when the disk is full), Unavailable, and what `parts` raises.
         """
-        image, upload = ImageId(id), uuid4().hex
+        try:
+            await self._upload(viewer, ImageId(id), uuid4().hex, parts)
+        except Full as error:
+            raise TooLarge("Image storage media is full: there is no room for this image.") from error
+
+    async def _upload(self, viewer: Viewer, image: ImageId, upload: str, parts: AsyncIterator[bytes]) -> None:
         await self.store.update(image, viewer, partial(self._begun, viewer=viewer, upload=upload))
         try:
             written = await self.files.write(image, parts, limit=self.max_size)
@@ -143,7 +148,7 @@ class ImageService:
             await retry(partial(self._give_up, image, upload), on=Unavailable)
             raise
 
-    async def download(self, viewer: Viewer, id: str) -> tuple[Image, AsyncIterator[bytes] | None]:
+    async def download(self, viewer: Viewer, id: str) -> tuple[Image, AsyncGenerator[bytes, None] | None]:
         """An image and its data, None while it has none. Raises NotFound, Forbidden for a deactivated one."""
         image = await self.show(viewer, id)
         if image.status is ImageStatus.DEACTIVATED and not viewer.is_admin:

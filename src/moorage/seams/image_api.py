@@ -25,7 +25,7 @@ class ImageApi(Protocol):
     """Every call but `fetch` ends within 10 s. Both raise Unavailable and NotFound."""
 
     async def show(self, image: ImageId, project: ProjectId) -> ImageInfo:
-        """An image that the project may use: its own, a public, community or shared one."""
+        """An image that the project may use: its own, a public or a community one."""
 
     async def fetch(self, image: ImageId, into: Path) -> None:
         """Write the image's data to the file `into`, whole or not at all."""

@@ -2,20 +2,21 @@
 
 import asyncio
 import os
-from collections.abc import AsyncIterator, Set
+from collections.abc import AsyncGenerator, AsyncIterator, Set
 from contextlib import suppress
 from hashlib import md5, sha512
 from pathlib import Path
 from typing import BinaryIO
 from uuid import uuid4
 
-from moorage.domain.errors import NotFound, TooLarge, Unavailable
+from moorage.domain.errors import Full, NotFound, TooLarge, Unavailable
 from moorage.domain.ids import ImageId
 from moorage.domain.image import Written
 from moorage.kit.translating import translating
 
 PIECE = 1 << 20  # bytes; worth a thread's round trip
 PARTIAL = ".part"
+NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 
 
 class FileImages:
@@ -30,7 +31,7 @@ class FileImages:
 
     async def write(self, image: ImageId, parts: AsyncIterator[bytes], *, limit: int) -> Written:
         partial = self._directory / f"{image}.{uuid4().hex}{PARTIAL}"
-        with translating({OSError: Unavailable}, f"storing image {image}"):
+        with _storing(image):
             writing = _Writing(partial)
         try:
             async for part in parts:
@@ -40,15 +41,15 @@ class FileImages:
                 writing.waiting.append(part)
                 writing.held += len(part)
                 if writing.held >= PIECE:
-                    with translating({OSError: Unavailable}, f"storing image {image}"):
+                    with _storing(image):
                         await asyncio.to_thread(writing.store)
-            with translating({OSError: Unavailable}, f"storing image {image}"):
+            with _storing(image):
                 await asyncio.to_thread(writing.end, self._path(image))
         finally:
             writing.drop()
         return Written(writing.size, writing.md5.hexdigest(), writing.sha512.hexdigest())
 
-    async def read(self, image: ImageId) -> AsyncIterator[bytes]:
+    async def read(self, image: ImageId) -> AsyncGenerator[bytes, None]:
         try:
             file = await asyncio.to_thread(self._path(image).open, "rb")
         except FileNotFoundError:
@@ -69,6 +70,16 @@ class FileImages:
 
     def _path(self, image: ImageId) -> Path:
         return self._directory / image
+
+
+@contextmanager
+def _storing(image: ImageId) -> Iterator[None]:
+    """Raises Full when there is no room, Unavailable for what else keeps a file from being written."""
+    try:
+        yield
+    except OSError as error:
+        kind = Full if error.errno in NO_ROOM else Unavailable
+        raise kind(f"storing image {image}: {error.strerror or error}") from error
 
 
 class _Writing:

@@ -1,5 +1,6 @@
 """The Image API as compute uses it."""
 
+import asyncio
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -17,7 +18,7 @@ _FIELDS = {
     *("os_hidden", "protected", "min_disk", "min_ram", "owner", "disk_format", "container_format", "created_at"),
     *("updated_at", "tags", "file", "self", "schema"),
 }
-_OPEN = ("public", "community", "shared")
+_OPEN = ("public", "community")  # a "shared" one is its owner's: here images have no members
 
 
 @dataclass(frozen=True)
@@ -40,9 +41,9 @@ class HttpImageApi:
                 async with self.session.transport.download(
                     f"{self.session.base}/v2/images/{image}/file", headers
                 ) as data:
-                    with part.open("wb") as out:
+                    with await asyncio.to_thread(part.open, "wb") as out:
                         async for piece in data:
-                            out.write(piece)
+                            await asyncio.to_thread(out.write, piece)
                 os.replace(part, into)
             finally:
                 part.unlink(missing_ok=True)

@@ -1,9 +1,9 @@
 """Images' data in memory, whole or not at all, without threads: for story tests and simulations."""
 
-from collections.abc import AsyncIterator, Set
+from collections.abc import AsyncGenerator, AsyncIterator, Set
 from hashlib import md5, sha512
 
-from moorage.domain.errors import NotFound, TooLarge, Unavailable
+from moorage.domain.errors import Full, NotFound, TooLarge
 from moorage.domain.ids import ImageId
 from moorage.domain.image import Written
 
@@ -24,11 +24,11 @@ class MemoryImages:
             if len(held) > limit:
                 raise TooLarge(f"The image is larger than the {limit} bytes that are allowed.")
             if len(held) + sum(map(len, self.data.values())) > self.room:
-                raise Unavailable(f"storing image {image}: no space left")
+                raise Full(f"storing image {image}: no space left")
         self.data[image] = bytes(held)
         return Written(len(held), md5(held, usedforsecurity=False).hexdigest(), sha512(held).hexdigest())
 
-    async def read(self, image: ImageId) -> AsyncIterator[bytes]:
+    async def read(self, image: ImageId) -> AsyncGenerator[bytes, None]:
         data = self.data.get(image)
         if data is None:
             raise NotFound(f"No data was found for image {image}.")
