@@ -25,7 +25,7 @@ class Unauthorized(Forbidden):
 
 
 class TooLarge(Invalid):
-    """The request is bigger than we read."""
+    """The request is bigger than we read, or have room for."""
 
 
 class NotFound(MoorageError):
@@ -46,6 +46,10 @@ class Exhausted(MoorageError):
 
 class Unavailable(MoorageError):
     """It did not answer, or not now. The one error that is retried."""
+
+
+class Full(Unavailable):
+    """The disk has no room; it will when somebody has made some."""
 
 
 class VirtualInterfaceCreateException(Exception):  # Nova's name, which operators search for

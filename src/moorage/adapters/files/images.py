@@ -1,9 +1,10 @@
 """Images' data as files in one directory: written beside, then renamed."""
 
 import asyncio
+import errno
 import os
-from collections.abc import AsyncGenerator, AsyncIterator, Set
-from contextlib import suppress
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Set
+from contextlib import contextmanager, suppress
 from hashlib import md5, sha512
 from pathlib import Path
 from typing import BinaryIO
