@@ -3,11 +3,11 @@
 from pathlib import Path
 
 import pytest
-from sqlalchemy import Integer
+from sqlalchemy import Integer, text
 from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column
 
 from moorage.adapters.database.engine import open_sqlite
-from moorage.domain.errors import Conflict, Invalid
+from moorage.domain.errors import Conflict, Full, Invalid, Unavailable
 
 
 class Ours(DeclarativeBase):
@@ -76,3 +76,29 @@ def test_another_versions_file_is_refused_with_what_to_do(tmp_path: Path) -> Non
     open_sqlite(tmp_path / "x.sqlite", Ours).close()
     with pytest.raises(Invalid, match=r"another version of Moorage.*--purge"):
         open_sqlite(tmp_path / "x.sqlite", Newer)
+
+
+async def test_a_full_database_says_so_without_statements_and_links(tmp_path: Path) -> None:
+    database = open_sqlite(tmp_path / "x.sqlite", Ours)
+    await database.run("limiting", lambda session: session.execute(text("PRAGMA max_page_count = 1")))
+
+    def fill(session: Session) -> None:
+        session.add_all([Row(id=number) for number in range(10_000)])
+
+    with pytest.raises(Full) as raised:
+        await database.run("filling", fill)
+    assert raised.value.message == "filling: the database cannot be written: database or disk is full"
+    assert await database.run("counting", count) == 0
+    database.close()
+
+
+def test_a_broken_file_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "x.sqlite"
+    path.write_bytes(b"no database" * 1000)
+    with pytest.raises(Unavailable, match=f"^the database {path} is broken: file is not a database"):
+        open_sqlite(path, Ours)
+
+
+def test_a_place_that_cannot_be_written_is_named(tmp_path: Path) -> None:
+    with pytest.raises(Unavailable, match=r"opening .*x\.sqlite: the database cannot be written: unable to open"):
+        open_sqlite(tmp_path / "absent" / "x.sqlite", Ours)

@@ -1,6 +1,8 @@
 """What every keeper of images' data does: files, and its twin in memory."""
 
-from collections.abc import AsyncIterator
+import resource
+from collections.abc import AsyncIterator, Iterator
+from contextlib import contextmanager
 from hashlib import md5, sha512
 from pathlib import Path
 
@@ -9,7 +11,7 @@ import pytest
 from moorage.adapters.files.images import FileImages
 from moorage.adapters.files.pieces import pieces_of
 from moorage.adapters.memory.image_files import MemoryImages
-from moorage.domain.errors import NotFound, TooLarge, Unavailable
+from moorage.domain.errors import Full, NotFound, TooLarge, Unavailable
 from moorage.domain.ids import ImageId
 from moorage.domain.image import Written
 from moorage.seams.image_files import ImageFiles
@@ -102,11 +104,25 @@ async def test_cleaning_removes_what_a_crash_has_left(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
-async def test_a_full_disk_is_unavailable() -> None:
-    files = MemoryImages(room=10)
-    with pytest.raises(Unavailable, match="no space left"):
-        await files.write(ONE, pieces(b"x" * 11), limit=LIMIT)
-    assert files.data == {}
+async def test_a_full_disk_is_told_from_other_failures(files: ImageFiles, tmp_path: Path) -> None:
+    with full_disk(files), pytest.raises(Full, match="storing image one"):
+        await files.write(ONE, pieces(b"x" * 3_000_000), limit=LIMIT)
+    with pytest.raises(NotFound):
+        await content(files, ONE)
+    assert list(tmp_path.glob("images/*")) == []
+
+
+@contextmanager
+def full_disk(files: ImageFiles) -> Iterator[None]:
+    """No file of this process may be larger than 1 MB: a disk that is full after that."""
+    if isinstance(files, MemoryImages):
+        files.room = 1_000_000
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1_000_000, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 
 
 async def test_a_directory_that_is_gone_is_unavailable(tmp_path: Path) -> None:

@@ -457,7 +457,7 @@ async def test_a_fault_names_the_hop_that_was_reached() -> None:
         assert await cloud.settled(server, within=10) == "ERROR"
         admin = cloud.plane.session("compute/v2.1", "admin", "admin")
         fault = (await admin.json("GET", f"/servers/{server}"))["server"]["fault"]
-        assert f"port {port['id']} got as far as 'seen' within 5 s" in fault["message"]
+        assert f"port {port['id']} only got as far as 'seen' within 5 s" in fault["message"]
         assert "host-1" in fault["details"]
         assert "ovs-vswitchd" in fault["details"]
 

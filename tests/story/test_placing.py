@@ -23,7 +23,7 @@ from moorage.wire.messages import (
 )
 
 NEW = (VmState.BUILDING, TaskState.SCHEDULING, PowerState.NOSTATE)
-SILENT = "Failed to allocate the network(s): port p got as far as 'plugged' within 300 s"
+SILENT = "Failed to allocate the network(s): port p only got as far as 'plugged' within 300 s"
 
 
 async def actions(compute: Cloud, server: str) -> list[InstanceAction]:

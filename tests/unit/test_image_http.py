@@ -14,7 +14,7 @@ from moorage.adapters.database.images import DatabaseImageStore, ImageTables
 from moorage.adapters.memory.clock import LoopClock
 from moorage.adapters.memory.image_files import MemoryImages
 from moorage.domain.caller import Caller
-from moorage.domain.errors import NotFound
+from moorage.domain.errors import NotFound, Unavailable
 from moorage.domain.ids import ImageId, ProjectId, UserId
 from moorage.domain.image import ImageStatus, Written
 from moorage.image.bootstrap import GUEST, register_guest, register_placeholder
@@ -357,8 +357,8 @@ async def test_a_full_disk_is_said_so_and_leaves_the_image_as_it_was() -> None:
     id = await cloud.make()
     before = await cloud.show(id)
     answer = await cloud.fill(id)
-    assert answer.status == 503
-    assert "no space left" in answer.json["message"]
+    assert answer.status == 413  # a 503 would be repeated, by clients that have read their file to its end
+    assert answer.json["message"].startswith("Image storage media is full")
     assert cloud.files.data == {}
     assert await cloud.show(id) == before
     assert (await cloud.fill(id, b"small")).status == 204
@@ -509,6 +509,23 @@ async def test_the_guest_image_points_to_its_kernel_and_is_made_once() -> None:
     assert newer.id == image.id
     assert newer.properties["kernel_id"] != image.properties["kernel_id"]
     assert newer.properties["ramdisk_id"] == image.properties["ramdisk_id"]
+
+
+class Broken(MemoryImages):
+    """A disk that cannot be written."""
+
+    async def write(self, image: ImageId, parts: AsyncIterator[bytes], *, limit: int) -> Written:
+        await anext(parts)
+        raise Unavailable("storing image: Input/output error")
+
+
+async def test_a_failed_upload_is_no_503_which_clients_would_repeat_without_its_data() -> None:
+    cloud = Front(files=Broken())
+    id = await cloud.make()
+    before = await cloud.show(id)
+    answer = await cloud.ask("PUT", f"/images/{id}/file", headers=OCTETS, parts=[DATA, DATA])
+    assert (answer.status, answer.json["message"]) == (500, "storing image: Input/output error")
+    assert await cloud.show(id) == before
 
 
 class FailsOnce(MemoryImages):

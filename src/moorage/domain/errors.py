@@ -60,7 +60,7 @@ class VirtualInterfaceCreateException(Exception):  # Nova's name, which operator
         told = [
             f"port {port} was given up by the network after '{hop}'"
             if port in broken
-            else f"port {port} got as far as '{hop}' within {timeout:g} s"
+            else f"port {port} only got as far as '{hop}' within {timeout:g} s"
             for port, hop in sorted(silent.items())
         ]
         super().__init__(f"Failed to allocate the network(s): {', '.join(told)}")

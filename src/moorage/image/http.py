@@ -9,7 +9,7 @@ from urllib.parse import urlencode
 import falcon.asgi
 
 from moorage.domain.caller import Caller
-from moorage.domain.errors import Invalid, NotFound, Unauthorized
+from moorage.domain.errors import Invalid, NotFound, TooLarge, Unauthorized, Unavailable
 from moorage.domain.image import ImageEvent, Viewer
 from moorage.image.fields import view
 from moorage.image.listing import next_query, wanted
@@ -174,7 +174,13 @@ class _File:
             raise Refused(415, f"Unsupported Content-Type '{kind}': send {OCTETS}.")
         if (request.content_length or 0) > self.service.max_size:
             raise Refused(413, f"The image is larger than the {self.service.max_size} bytes that are allowed.")
-        await self.service.upload(_viewer(request), id, self._parts(request))
+        parts = self._parts(request)
+        try:
+            await self.service.upload(_viewer(request), id, parts)
+        except (TooLarge, Unavailable) as error:
+            await _drop(parts)
+            # Clients repeat what got a 503, and by now have read their file to its end: the image would be empty.
+            raise HttpFault(500, error.message) if isinstance(error, Unavailable) else error from error
         send_nothing(response)
 
     async def _parts(self, request: Request) -> AsyncIterator[bytes]:
@@ -205,6 +211,15 @@ class _File:
         response.content_length = image.size
         response.set_header("Content-MD5", image.checksum or "")
         response.stream = _Data(first, data)
+
+
+async def _drop(parts: AsyncIterator[bytes]) -> None:
+    """Read an upload to its end for nothing: who still sends does not get to read why it was refused."""
+    try:
+        async for _ in parts:
+            continue
+    except Invalid:
+        return  # it was cut short, or stood still
 
 
 class _Data:

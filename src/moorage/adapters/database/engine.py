@@ -1,38 +1,40 @@
 """A database that runs one unit of work after the other, each a transaction."""
 
-from collections.abc import Callable
+import sqlite3
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TypeVar
 from zlib import crc32
 
 from sqlalchemy import Engine, MetaData, create_engine, event
-from sqlalchemy.exc import DBAPIError, IntegrityError, OperationalError
+from sqlalchemy.exc import DBAPIError, IntegrityError
 from sqlalchemy.orm import DeclarativeBase, Session
 from sqlalchemy.pool import StaticPool
 from sqlalchemy.schema import CreateTable
 
-from moorage.domain.errors import Conflict, Invalid, Unavailable
-from moorage.kit.translating import translating
+from moorage.domain.errors import Conflict, Full, Invalid, MoorageError, Unavailable
 
 T = TypeVar("T")
+
+_BROKEN = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
+_UNWRITABLE = {sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN}
 
 
 class Database:
     """SQLite in WAL mode, driven in place: a commit takes 0.1-0.3 ms, less than a thread's round trip."""
 
-    def __init__(self, engine: Engine) -> None:
+    def __init__(self, engine: Engine, path: Path | None) -> None:
         self._engine = engine
+        self._path = path
 
     async def run(self, act: str, work: Callable[[Session], T]) -> T:
         """What `work` returns, in one transaction: committed when it returns, rolled back when it raises.
 
-        Raises Conflict for a broken constraint, Unavailable when the database cannot be written or read.
+        Raises Conflict for a broken constraint, Full when the disk is, Unavailable when the database cannot be written
+        or read for another reason.
         """
-        errors: dict[type[BaseException] | tuple[type[BaseException], ...], type[Exception]] = {
-            IntegrityError: Conflict,
-            (OperationalError, DBAPIError): Unavailable,
-        }
-        with translating(errors, act), Session(self._engine, expire_on_commit=False) as session, session.begin():
+        with _in_our_words(act, self._path), Session(self._engine, expire_on_commit=False) as session, session.begin():
             return work(session)
 
     def close(self) -> None:
@@ -40,8 +42,9 @@ class Database:
 
 
 def open_sqlite(path: Path | None, tables: type[DeclarativeBase] | MetaData, *, is_durable: bool = False) -> Database:
-    """The database in the file `path` (None: in memory), with its tables made. Raises Invalid for another version's.
+    """The database in the file `path` (None: in memory), with its tables made.
 
+    Raises Invalid for another version's, Full or Unavailable for one that cannot be read and written.
     `is_durable`: a commit survives a power cut (FULL); otherwise it survives SIGKILL (NORMAL).
     """
     url = f"sqlite:///{path}" if path is not None else "sqlite://"
@@ -60,11 +63,34 @@ def open_sqlite(path: Path | None, tables: type[DeclarativeBase] | MetaData, *, 
         cursor.close()
 
     try:
-        _check_version(engine, path, tables if isinstance(tables, MetaData) else tables.metadata)
+        with _in_our_words(f"opening {path}", path):
+            _check_version(engine, path, tables if isinstance(tables, MetaData) else tables.metadata)
     except Exception:
         engine.dispose()
         raise
-    return Database(engine)
+    return Database(engine, path)
+
+
+@contextmanager
+def _in_our_words(act: str, path: Path | None) -> Iterator[None]:
+    """Ours in place of the database's errors, whose own text holds statements, values and a link."""
+    try:
+        yield
+    except (DBAPIError, sqlite3.Error) as error:  # those of the PRAGMAs come as they are
+        raise _ours(error, act, path) from error
+
+
+def _ours(error: DBAPIError | sqlite3.Error, act: str, path: Path | None) -> MoorageError:
+    said = error.orig if isinstance(error, DBAPIError) else error
+    if isinstance(error, IntegrityError):
+        return Conflict(f"{act}: {said}")
+    code = getattr(said, "sqlite_errorcode", 0) & 0xFF  # the rest of it says more than anyone can act on
+    if code in _BROKEN:
+        return Unavailable(
+            f"the database {path} is broken: {said}. Bring back a copy of it, or begin anew: `moorage down --purge`"
+        )
+    kind = Full if code == sqlite3.SQLITE_FULL else Unavailable
+    return kind(f"{act}: the database cannot be {'written' if code in _UNWRITABLE else 'used'}: {said}")
 
 
 def _check_version(engine: Engine, path: Path | None, metadata: MetaData) -> None:
