@@ -5,6 +5,7 @@ from collections.abc import Sequence
 
 from tests.story.clouds import Story, story, until
 
+from moorage.adapters.memory.bus import MemoryBus
 from moorage.domain.events import EventName, ExternalEvent
 from moorage.domain.hops import HOPS, Hop, boot_of
 from moorage.domain.ids import PortId
@@ -486,3 +487,19 @@ async def test_a_start_has_a_timeline_of_its_own() -> None:
         assert await cloud.settled(server, within=1) == "ACTIVE"
         boot = boot_of([fact for fact in cloud.facts if fact.server == server])
         assert all(at is not None and at >= began for at in boot.values())
+
+
+async def test_after_the_bus_was_away_a_waiter_looks_at_once() -> None:
+    async with story(around_events=Lost) as cloud:
+        server = await cloud.create()
+
+        async def is_ready() -> bool:
+            return Hop.READY in cloud.hops(server)
+
+        await until(is_ready, within=0.5)
+        bus = cloud.plane.parts.bus
+        assert isinstance(bus, MemoryBus)
+        await bus.interrupt(away=0.1)
+        assert await cloud.settled(server, within=0.3) == "ACTIVE"
+        hops = cloud.hops(server)
+        assert hops[Hop.RUNNING] - hops[Hop.PLUGGED] < 0.5  # well before the first look of its own

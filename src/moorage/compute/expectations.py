@@ -122,7 +122,11 @@ class Expectations:
                 await self._somebody_waits.wait()
             waited = self._clock.monotonic() - self._since
             await asyncio.sleep(FIRST_LOOK if waited < RISE_AFTER else LATER_LOOK)
-            try:
-                await self.look(self.awaited())
-            except Unavailable as error:
-                log.warning("the network could not be asked about the ports that are awaited", error=str(error))
+            await self.look_at_all("look")
+
+    async def look_at_all(self, why: str) -> None:
+        """Look at all that is awaited; a network that does not answer is asked again at the next look."""
+        try:
+            await self.look(self.awaited(), why)
+        except Unavailable as error:
+            log.warning("the network could not be asked about the ports that are awaited", error=str(error))

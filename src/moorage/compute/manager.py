@@ -57,6 +57,7 @@ class ComputeHost:
                 ("reconcile", self._reconcile),
                 ("sweeps", self._sweep),
                 ("looks", self.boot.expectations.keep_looking),
+                ("looks after reconnects", self._look_after_reconnects),
                 ("ended guests", self._watch_ended),
             ]
         )
@@ -245,6 +246,10 @@ class ComputeHost:
             log.info("ports of a server that is gone are removed", server=server)
             await self.boot.nics.sweep(bound[server])
         return strangers
+
+    async def _look_after_reconnects(self) -> None:
+        async for _ in self.bus.reconnects():
+            await self.boot.expectations.look_at_all("look after the bus was back")
 
     async def _watch_ended(self) -> None:
         async for server in self.boot.hypervisor.ended():
