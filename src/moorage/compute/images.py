@@ -13,6 +13,7 @@ from moorage.seams.image_api import ImageApi
 KERNEL_ID = "kernel_id"
 RAMDISK_ID = "ramdisk_id"
 COMMAND_LINE = "os_command_line"
+DEFAULT_COMMAND_LINE = "console=ttyS0"  # or the console log would stay empty
 
 
 @dataclass(frozen=True)
@@ -40,7 +41,7 @@ class Images:
             return GuestImage(
                 kernel=files[0],
                 ramdisk=files[1] if ramdisk else None,
-                command_line=info.properties.get(COMMAND_LINE, ""),
+                command_line=info.properties.get(COMMAND_LINE, DEFAULT_COMMAND_LINE),
             )
         if info.disk_format not in ("raw", "qcow2"):
             raise Invalid(f"image {info.name or image} has the format {info.disk_format}: raw and qcow2 boot here")
