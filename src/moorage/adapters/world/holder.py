@@ -1,8 +1,9 @@
 """The holder: one thread that makes namespaces, links, processes and sockets for its clients; the only privileged code.
 
-It is PID 1 of a PID namespace: when it ends, however it ends, the kernel kills every process of the world, and the
-network namespaces, which only its descriptors and those processes hold, vanish. Its own network namespace is a new,
-empty one, so that no request can reach the machine's own network.
+Its privilege is root's or, when an ordinary user runs it, that of the root of a user namespace. It is PID 1 of a PID
+namespace: when it ends, however it ends, the kernel kills every process of the world, and the network namespaces, which
+only its descriptors and those processes hold, vanish. Its own network namespace is a new, empty one, so that no request
+can reach the machine's own network. What is said on its socket is in docs/holder.md.
 """
 
 import argparse
@@ -15,8 +16,9 @@ import traceback
 from contextlib import suppress
 from typing import NoReturn
 
-from moorage.adapters.world import kernel
-from moorage.adapters.world.loop import Loop
+from moorage.adapters.world import entry, kernel, processes
+from moorage.adapters.world.loop import Loop, answer_one
+from moorage.domain.errors import Unavailable
 
 _ENDINGS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 
@@ -38,21 +40,24 @@ def main() -> int:
     door = _listen(arguments.socket) if listens else socket.socket(fileno=arguments.fd)
     door.set_inheritable(False)
     door.setblocking(False)
-    kernel.unshare(kernel.CLONE_NEWPID | kernel.CLONE_NEWNS | kernel.CLONE_NEWNET)
+    try:
+        entry.leave_the_machine()
+    except entry.Closed as closed:
+        return _refuse(door, closed, arguments.socket)
     alive, kept_open = os.pipe()  # `alive` reads EOF when the outer process has ended
     inner = os.fork()
     if inner == 0:
         os.close(kept_open)
-        _serve(door, alive, listens=listens)
+        _serve(door, alive, arguments.socket)
     door.close()
     os.close(alive)
     for number in _ENDINGS:
         signal.signal(number, lambda _number, _frame: os.kill(inner, signal.SIGKILL))
     signal.pthread_sigmask(signal.SIG_UNBLOCK, _ENDINGS)
-    os.waitpid(inner, 0)  # returns when every process of the world is gone
+    _, status = os.waitpid(inner, 0)  # returns when every process of the world is gone
     if listens:
-        os.unlink(arguments.socket)
-    return 0
+        _remove(arguments.socket)
+    return max(os.waitstatus_to_exitcode(status), 0)  # to be killed is how it ends
 
 
 def _listen(path: str) -> socket.socket:
@@ -61,8 +66,7 @@ def _listen(path: str) -> socket.socket:
         if other.connect_ex(path) == 0:
             raise FileExistsError(f"a holder listens on {path}")
     fresh = f"{path}.new"
-    with suppress(FileNotFoundError):
-        os.unlink(fresh)
+    _remove(fresh)
     door = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     mask = os.umask(0o177)  # for its owner alone
     try:
@@ -74,14 +78,33 @@ def _listen(path: str) -> socket.socket:
     return door
 
 
-def _serve(door: socket.socket, alive: int, *, listens: bool) -> NoReturn:
+def _remove(path: str) -> None:
+    with suppress(FileNotFoundError):
+        os.unlink(path)
+
+
+def _refuse(door: socket.socket, closed: entry.Closed, path: str | None) -> int:
+    """Say why there will be no world: to the client that started us, in its first answer, else to whoever reads."""
+    if path is not None:
+        _remove(path)
+        sys.stderr.write(f"a world cannot be made here: {closed}\n")
+    else:
+        answer_one(door, Unavailable(f"a world cannot be made here: {closed}"))
+    return 1
+
+
+def _serve(door: socket.socket, alive: int, path: str | None) -> NoReturn:
     status = 1
     try:
         kernel.die_with_parent()
-        kernel.mount_own_proc()
+        try:
+            entry.mount_own_proc()
+        except entry.Closed as closed:
+            os._exit(_refuse(door, closed, path))
+        os.environ["PATH"] = processes.search_path(os.environ.get("PATH", ""))
         _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
         resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
-        Loop(alive).run(door, listens=listens)
+        Loop(alive).run(door, listens=path is not None)
         status = 0
     except Exception:  # the top of the job: say why, and end, which ends the world
         traceback.print_exc()

@@ -6,7 +6,7 @@ import signal
 import socket
 import sys
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Sized
 from dataclasses import dataclass, field
 
 from moorage.adapters.world import processes, protocol
@@ -16,6 +16,7 @@ from moorage.adapters.world.protocol import Value
 from moorage.domain.errors import Invalid, MoorageError, NotFound, Unavailable
 
 _MOST_HOSTS = 1024
+_MOST_OF_A_KIND = 1024  # namespaces, and processes, of each host
 _MOST_ENDED = 1024  # exit codes kept for each host
 _LONGEST_KILL = 5.0  # seconds until processes that were sent SIGKILL must be gone
 
@@ -114,6 +115,7 @@ class Hosts:
         match operation:
             case protocol.MakeNamespace(name):
                 if name not in host.namespaces:
+                    _require_room(host.namespaces, "namespaces")
                     host.namespaces[name] = self._new_namespace()
                 return None
             case protocol.ListNamespaces():
@@ -160,6 +162,7 @@ class Hosts:
             if found.is_stopping:
                 raise Unavailable(f"process {operation.name} is being stopped")
             return found.pid
+        _require_room(host.processes, "processes")
         process = processes.spawn(
             operation.name, operation.argv, operation.log, operation.environment, host.namespace(operation.namespace)
         )
@@ -185,7 +188,9 @@ class Hosts:
         process.on_end[caller] = lambda _code: answer(None)
         if operation.patience > 0:
             processes.kill_all(process, signal.SIGTERM)
-            self._after(operation.patience, lambda: self._kill(process))
+            if operation.patience < process.patience:  # so that asking again and again piles up no timers
+                process.patience = operation.patience
+                self._after(operation.patience, lambda: self._kill(process))
         else:
             processes.kill_all(process, signal.SIGKILL)
 
@@ -202,6 +207,11 @@ class Hosts:
         if not removal.is_done():
             self._removals.add(removal)
             self._after(_LONGEST_KILL, removal.give_up)
+
+
+def _require_room(made: Sized, what: str) -> None:
+    if len(made) >= _MOST_OF_A_KIND:
+        raise Unavailable(f"this host has {_MOST_OF_A_KIND} {what} already")
 
 
 class _Removal:

@@ -1,20 +1,36 @@
 """The kernel's calls that Python 3.11 does not have."""
 
 import ctypes
+import fcntl
 import os
 import signal
+import struct
+from pathlib import Path
 
 CLONE_NEWNS = 0x00020000
+CLONE_NEWUSER = 0x10000000
 CLONE_NEWPID = 0x20000000
 CLONE_NEWNET = 0x40000000
+TUN = "/dev/net/tun"
 _MS_REC, _MS_SLAVE, _MS_NOSUID, _MS_NODEV, _MS_NOEXEC = 0x4000, 0x80000, 2, 4, 8
 _PR_SET_PDEATHSIG = 1
+_TUNSETIFF, _TUNSETPERSIST = 0x400454CA, 0x400454CB
+_IFF_TAP, _IFF_NO_PI = 0x0002, 0x1000
 _libc = ctypes.CDLL(None, use_errno=True)
 
 
 def unshare(flags: int) -> None:
     """New namespaces for this thread (a new PID namespace: for its children)."""
     _check(_libc.unshare(flags), "unshare")
+
+
+def become_root_of_own_users() -> None:
+    """A new user namespace, in which this process, its only thread, is root; outside it stays who it was."""
+    user, group = os.geteuid(), os.getegid()
+    unshare(CLONE_NEWUSER)
+    _write("/proc/self/setgroups", "deny")  # or the kernel takes no map of groups from an ordinary user
+    _write("/proc/self/uid_map", f"0 {user} 1")
+    _write("/proc/self/gid_map", f"0 {group} 1")
 
 
 def enter_network(descriptor: int) -> None:
@@ -28,9 +44,24 @@ def mount_own_proc() -> None:
     _check(_libc.mount(b"proc", b"/proc", b"proc", _MS_NOSUID | _MS_NODEV | _MS_NOEXEC, None), "mount /proc")
 
 
+def make_tap(device: str, *, is_persistent: bool) -> None:
+    """A tap in the network namespace that this thread is in; one that is not persistent is gone at once."""
+    tun = os.open(TUN, os.O_RDWR | os.O_CLOEXEC)
+    try:
+        fcntl.ioctl(tun, _TUNSETIFF, struct.pack("16sH22x", device.encode(), _IFF_TAP | _IFF_NO_PI))
+        fcntl.ioctl(tun, _TUNSETPERSIST, int(is_persistent))
+    finally:
+        os.close(tun)
+
+
 def die_with_parent() -> None:
     """SIGKILL this process when the thread that made it ends."""
     _check(_libc.prctl(_PR_SET_PDEATHSIG, int(signal.SIGKILL), 0, 0, 0), "prctl")
+
+
+def _write(path: str, text: str) -> None:
+    with Path(path).open("w") as file:
+        file.write(text)
 
 
 def _check(result: int, what: str) -> None:

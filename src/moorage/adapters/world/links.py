@@ -5,10 +5,8 @@ a link that leaves a namespace, by moving or by ending, waits for an RCU grace p
 """
 
 import errno
-import fcntl
 import os
 import socket
-import struct
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 from ipaddress import IPv4Interface
@@ -21,8 +19,6 @@ from moorage.adapters.world import kernel
 from moorage.domain.errors import Invalid, NotFound, Unavailable
 from moorage.kit.translating import translating
 
-_TUNSETIFF, _TUNSETPERSIST = 0x400454CA, 0x400454CB
-_IFF_TAP, _IFF_NO_PI = 0x0002, 0x1000
 _FAMILIES = frozenset({socket.AF_INET, socket.AF_INET6, socket.AF_PACKET, socket.AF_NETLINK})
 
 
@@ -74,12 +70,7 @@ class NetworkNamespace:
         with _netlink_errors(f"making tap {device}"):
             if self.index(device) is None:
                 with self.entered():
-                    tun = os.open("/dev/net/tun", os.O_RDWR | os.O_CLOEXEC)
-                    try:
-                        fcntl.ioctl(tun, _TUNSETIFF, struct.pack("16sH22x", device.encode(), _IFF_TAP | _IFF_NO_PI))
-                        fcntl.ioctl(tun, _TUNSETPERSIST, 1)
-                    finally:
-                        os.close(tun)
+                    kernel.make_tap(device, is_persistent=True)
             self._netlink.link("set", index=self.index(device), mtu=mtu, state="up")
 
     def remove(self, device: str) -> None:

@@ -9,6 +9,7 @@ import time
 from array import array
 from collections import deque
 from collections.abc import Callable
+from contextlib import suppress
 from itertools import count
 
 import msgspec
@@ -19,11 +20,23 @@ from moorage.adapters.world.protocol import Forget, Reply, Request
 from moorage.domain.errors import Conflict, Invalid, MoorageError, NotFound
 
 _MOST_REPLIES = 2 * protocol.MOST_CALLS  # queued for a client that does not read
+_MOST_CLIENTS = 64
 _FEW = 32  # requests taken from one client before the others have their turn
+_FIRST_WORDS = 5.0  # seconds until the client that started us asks for something
+# What decoding raises. RecursionError: the message is one bracket after another.
+_NO_SENSE = (msgspec.MsgspecError, ValueError, RecursionError)
 
 _requests = msgspec.msgpack.Decoder(Request)
 _operations = msgspec.msgpack.Decoder[protocol.AnyOperation](protocol.AnyOperation)
 _encoder = msgspec.msgpack.Encoder()
+
+
+def answer_one(door: socket.socket, error: MoorageError) -> None:
+    """Answer the first request that comes with an error: there will be no loop."""
+    with suppress(OSError, *_NO_SENSE):
+        door.settimeout(_FIRST_WORDS)
+        request = _requests.decode(door.recv(protocol.BIGGEST))
+        door.send(_encoder.encode(Reply(request.call, error="Unavailable", message=error.message)))
 
 
 class Loop:
@@ -35,6 +48,7 @@ class Loop:
         self._timers: list[tuple[float, int, Callable[[], None]]] = []
         self._order = count()
         self._ends = False
+        self._clients = 0
         self._hosts = Hosts(self._after)
         self._watch(alive, self._end)
         children, told = socket.socketpair()
@@ -77,8 +91,15 @@ class Loop:
             client, _ = door.accept()
         except OSError:  # it was gone already, or we have no descriptor left
             return
+        if self._clients == _MOST_CLIENTS:
+            client.close()
+            return
         client.setblocking(False)
-        _Client(client, self._selector, self._hosts, lambda: None)
+        self._clients += 1
+        _Client(client, self._selector, self._hosts, self._has_left)
+
+    def _has_left(self) -> None:
+        self._clients -= 1
 
 
 class _Client:
@@ -115,14 +136,14 @@ class _Client:
     def _take(self, message: bytes) -> None:
         try:
             request = _requests.decode(message)
-        except msgspec.MsgspecError as error:
+        except _NO_SENSE as error:
             sys.stderr.write(f"a client of the holder does not speak its protocol: {error}\n")
             self._close()
             return
         call = request.call
         try:
             operation = _operations.decode(request.operation)
-        except msgspec.MsgspecError as error:
+        except _NO_SENSE as error:
             self._answer(call, Invalid(str(error)))
             return
         if isinstance(operation, Forget):
@@ -155,7 +176,10 @@ class _Client:
                 given.close()
             self._close()
             return
-        self._replies.append((_encoder.encode(reply), given))
+        message = _encoder.encode(reply)
+        if len(message) > protocol.BIGGEST:
+            message = _encoder.encode(Reply(call, error="Unavailable", message="the answer is too long for a message"))
+        self._replies.append((message, given))
         self._write()
 
     def _write(self) -> None:

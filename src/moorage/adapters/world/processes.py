@@ -1,16 +1,18 @@
 """Processes that the holder starts, and how they end: it is PID 1 of its PID namespace, so it reaps all of them."""
 
+import errno
 import os
 import signal
-from collections.abc import Callable, Iterable, Mapping
-from contextlib import suppress
+import stat
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 
 from moorage.adapters.world.links import NetworkNamespace
-from moorage.domain.errors import Invalid
-from moorage.kit.translating import translating
+from moorage.domain.errors import Invalid, Unavailable
 
 _PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+_PASSING = frozenset({errno.EAGAIN, errno.EMFILE, errno.ENFILE, errno.ENOMEM})
 _RESET = [number for number in signal.valid_signals() if number not in {signal.SIGKILL, signal.SIGSTOP}]
 
 
@@ -21,6 +23,7 @@ class Process:
     name: str
     pid: int
     is_stopping: bool = False
+    patience: float = float("inf")  # seconds from some stop to its SIGKILL: the fewest so far
     on_end: dict[object, Callable[[int], None]] = field(default_factory=dict)  # called with the exit code
 
 
@@ -29,10 +32,11 @@ def spawn(
 ) -> Process:
     """Start a process. It inherits nothing but its log: every descriptor of the holder's is closed on exec.
 
-    Raises Invalid when the program is not there or may not be run, or the log cannot be written.
+    Raises Invalid when the program is not there or may not be run, or the log is no file that can be written;
+    Unavailable when there is no room for one more process.
     """
-    with translating({OSError: Invalid}, f"starting {argv[0]}"):
-        output = os.open(log or os.devnull, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    with _start_errors(f"starting {argv[0]}"):
+        output = _output(log)
         try:
             with inside.entered():
                 pid = os.posix_spawnp(
@@ -51,6 +55,31 @@ def spawn(
         finally:
             os.close(output)
     return Process(name, pid)
+
+
+def search_path(path: str) -> str:
+    """Where the holder finds programs: `path`, then where root's are, which an ordinary user's lacks."""
+    return ":".join([folder for folder in path.split(":") if folder.startswith("/")] + [_PATH])
+
+
+def _output(log: str | None) -> int:
+    """A descriptor to append to `log`; one that would keep us waiting, such as a FIFO, is refused."""
+    flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY
+    output = os.open(log or os.devnull, flags, 0o600)
+    if log is not None and not stat.S_ISREG(os.fstat(output).st_mode):
+        os.close(output)
+        raise Invalid(f"{log} is no file to append to")
+    os.set_blocking(output, True)
+    return output
+
+
+@contextmanager
+def _start_errors(act: str) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        kind = Unavailable if error.errno in _PASSING else Invalid
+        raise kind(f"{act}: {error}") from error
 
 
 def kill_all(process: Process, number: int) -> None:
