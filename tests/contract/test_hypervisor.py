@@ -20,7 +20,7 @@ from moorage.adapters.netns.hypervisor import NetnsHypervisor, guest_name
 from moorage.adapters.qemu.endings import process_name
 from moorage.adapters.qemu.hypervisor import QemuHypervisor
 from moorage.adapters.world.client import HolderProcess
-from moorage.domain.errors import Conflict, NotFound
+from moorage.domain.errors import Conflict, Invalid, NotFound
 from moorage.domain.ids import PortId, ServerId
 from moorage.seams.hypervisor import Guest, GuestImage, GuestState, Hypervisor, Nic
 from moorage.seams.world import ROOT
@@ -199,6 +199,21 @@ async def test_a_reboot_is_no_end(subject: Subject) -> None:
     with pytest.raises(TimeoutError):
         async with asyncio.timeout(0.05):
             await anext(aiter(subject.hypervisor.ended()))
+
+
+async def test_a_serial_console_is_opened_or_refused_in_words(subject: Subject, request: pytest.FixtureRequest) -> None:
+    with pytest.raises(NotFound):
+        await subject.hypervisor.open_console(WEB)
+    await boot(subject)
+    if "qemu" not in request.node.callspec.id:
+        with pytest.raises(Invalid, match="no serial console"):
+            await subject.hypervisor.open_console(WEB)
+        return
+    with await subject.hypervisor.open_console(WEB) as stream:
+        assert stream.getpeername().endswith(f"{WEB}.serial")
+    await subject.hypervisor.power_off(WEB)
+    with pytest.raises(Conflict):
+        await subject.hypervisor.open_console(WEB)
 
 
 async def test_destroying_leaves_nothing(subject: Subject) -> None:

@@ -25,7 +25,11 @@ from moorage.adapters.memory.bus import MemoryBus
 from moorage.adapters.system.clock import SystemClock
 from moorage.app.cloud import Credentials
 from moorage.app.config import CloudSettings, HostKind
+from moorage.app.control import Control
+from moorage.app.control import listening as control_listening
 from moorage.app.control_plane import ControlPlane, Parts, make_control_plane, new_password
+from moorage.app.control_words import control_socket
+from moorage.app.doors import HostDoors
 from moorage.app.evidence import Evidence
 from moorage.app.first_start import first_start
 from moorage.app.floor import FloorTable, MeasuredFloor, make_floor
@@ -125,7 +129,15 @@ async def run_cloud(settings: CloudSettings, progress: Say = lambda _: None) -> 
         equipment, runners = await _equipment(settings, stack, progress)
         hosts = [make_host(one, _outside(settings, plane)) for one in equipment]
         floor, floor_runners = make_floor(equipment[0], settings, _floor_table(settings, stack), runners)
-        eternal = [("control plane", plane.run), *((f"host {host.equipment.name}", host.run) for host in hosts)]
+        control = Control(
+            stack.enter_context(control_listening(control_socket(settings.state_dir))),
+            HostDoors(hosts, plane.compute.store),
+        )
+        eternal = [
+            ("control plane", plane.run),
+            ("control socket", control.run),
+            *((f"host {host.equipment.name}", host.run) for host in hosts),
+        ]
         await stack.enter_async_context(_running([*eternal, *floor_runners]))
         stack.push_async_callback(plane.telling.close)  # the last facts, while those who keep them still run
         await _all_heard(plane, hosts)

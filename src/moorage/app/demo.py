@@ -2,12 +2,20 @@
 
 from dataclasses import dataclass
 
+import aiohttp
+
 from moorage.app import boots
 from moorage.app.boots import step
 from moorage.app.config import HostKind
+from moorage.app.control_words import control_socket
+from moorage.app.forwarding import forwarding
 from moorage.app.private_cloud import Access
 from moorage.app.results import Boot, held_ms
+from moorage.app.watching import seen
 from moorage.domain.hops import Hop
+
+PAGE_WITHIN = 5.0  # seconds until the guest serves its page
+LOOK_EVERY = 0.1  # seconds
 
 
 @dataclass(frozen=True)
@@ -35,7 +43,7 @@ async def demo(access: Access, *, kind: str = "demo", with_page: bool = True) ->
         ping = await cloud.ping(server, address)
         steps.append(step("ping answered", ping))
     if address is not None and with_page:
-        page = await cloud.fetch(server, address)
+        page = await _page(access, server) if can_be_reached else None
         steps.append(step("page fetched", page is not None if can_be_reached else None))
     facts = await boots.told(access, server, boots.LAST_TOLD if is_active else (Hop.ASKED,))
     port = await boots.port_of(access, server)
@@ -51,3 +59,21 @@ async def demo(access: Access, *, kind: str = "demo", with_page: bool = True) ->
         steps=steps,
     )
     return Shown(boot, held_ms(facts), page)
+
+
+async def _page(access: Access, server: str) -> str | None:
+    """The page that the guest serves, fetched from loopback as `moorage forward` carries it; None when none came."""
+    door = control_socket(access.cloud.settings.state_dir)
+    async with forwarding(door, server, 80, ("127.0.0.1", 0), lambda _: None) as (address, port):
+
+        async def look() -> str | None:
+            try:
+                async with aiohttp.request("GET", f"http://{address}:{port}/", timeout=_TIMEOUT) as answer:
+                    return await answer.text() if answer.status == 200 else None
+            except (aiohttp.ClientError, TimeoutError):
+                return None  # nobody listens yet
+
+        return await seen(look, limit=PAGE_WITHIN, every=LOOK_EVERY)
+
+
+_TIMEOUT = aiohttp.ClientTimeout(total=PAGE_WITHIN)

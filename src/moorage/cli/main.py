@@ -8,7 +8,7 @@ import typer
 
 from moorage.app.private import sweep_all
 from moorage.app.state import failure_log
-from moorage.cli import bench, demo, doctor, down, env, experiment, status, timeline, up
+from moorage.cli import bench, console, demo, doctor, down, env, experiment, forward, status, timeline, up
 from moorage.domain.errors import MoorageError
 
 FINE, FAILED, WRONG_USE, INTERRUPTED = 0, 1, 2, 130
@@ -37,6 +37,8 @@ for name, module, example in (
     ("doctor", doctor, "moorage doctor --host-kind qemu"),
     ("demo", demo, "moorage demo --host-kind simulated"),
     ("timeline", timeline, "moorage timeline hello"),
+    ("forward", forward, "moorage forward hello 80 --listen 127.0.0.1:8080"),
+    ("console", console, "moorage console hello"),
     ("experiment", experiment, "moorage experiment agent-down --host-kind netns --timeout 5"),
 ):
     app.command(name, epilog=f"Example: {example}")(module.command)

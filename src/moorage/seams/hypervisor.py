@@ -1,5 +1,6 @@
 """What runs guests on a host (sub-fact held, hop running)."""
 
+import socket
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
@@ -89,3 +90,10 @@ class Hypervisor(Protocol):
 
     async def console(self, server: ServerId) -> bytes:
         """What the guest has written to its console, at most the last 1 MiB. Raises NotFound."""
+
+    async def open_console(self, server: ServerId) -> socket.socket:
+        """A connected stream of the guest's serial console, both ways; one at a time is heard.
+
+        Raises NotFound when there is no such guest, Conflict when it is off, Invalid where guests have no serial
+        console, Unavailable.
+        """

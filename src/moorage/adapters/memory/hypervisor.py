@@ -1,6 +1,7 @@
 """A simulated hypervisor (sub-fact held, hop running): its guests get their addresses when their ports are wired."""
 
 import asyncio
+import socket
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -172,6 +173,10 @@ class MemoryHypervisor:
 
     async def console(self, server: ServerId) -> bytes:
         return bytes(self._found(server).console)
+
+    async def open_console(self, server: ServerId) -> socket.socket:
+        self._found(server)
+        raise Invalid("a simulated guest has no serial console: `openstack console log show` shows its words")
 
     # Inside
 

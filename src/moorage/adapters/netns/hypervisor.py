@@ -5,6 +5,7 @@ guest whose process has ended by itself needs the record to tell that it is off 
 """
 
 import asyncio
+import socket
 from collections.abc import AsyncIterator, Mapping
 from contextlib import suppress
 from dataclasses import replace
@@ -16,7 +17,7 @@ from weakref import WeakValueDictionary
 import structlog
 
 from moorage.adapters.netns.records import Record, Records
-from moorage.domain.errors import Conflict, NotFound, Unavailable
+from moorage.domain.errors import Conflict, Invalid, NotFound, Unavailable
 from moorage.domain.ids import ServerId
 from moorage.kit.per_key import PerKey
 from moorage.kit.retry import retry
@@ -131,6 +132,11 @@ class NetnsHypervisor:
             raise NotFound(f"there is no guest {server}")
         with translating({OSError: Unavailable}, f"reading the console of guest {server}"):
             return self._records.written(server)
+
+    async def open_console(self, server: ServerId) -> socket.socket:
+        if self._find(server) is None:
+            raise NotFound(f"there is no guest {server}")
+        raise Invalid("a guest of kind netns has no serial console: `openstack console log show` shows its words")
 
     # Up and down
 

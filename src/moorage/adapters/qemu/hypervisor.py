@@ -1,8 +1,9 @@
 """Guests by QEMU, each a process of the host's world, held by -S until QMP lets it run (sub-fact held, hop running)."""
 
 import asyncio
+import socket
 from collections.abc import AsyncIterator, Callable, Mapping
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Never, ParamSpec, TypeVar
 from weakref import WeakValueDictionary
@@ -160,6 +161,19 @@ class QemuHypervisor:
     async def console(self, server: ServerId) -> bytes:
         await self._known(server)
         return await self._on_disk(self._records.written, server)
+
+    async def open_console(self, server: ServerId) -> socket.socket:
+        await self._known(server)
+        if process_name(server) not in await self._world.processes():
+            raise Conflict(f"opening the console of guest {server}: it is off")
+        stream = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        stream.setblocking(False)
+        with ExitStack() as unless_connected:
+            unless_connected.enter_context(stream)
+            with translating({OSError: Unavailable}, f"opening the console of guest {server}"):
+                stream.connect(str(self._socket(server, "serial")))  # a unix socket's: it does not wait
+            unless_connected.pop_all()
+        return stream
 
     # Up and down
 
