@@ -1,11 +1,11 @@
 """The Dhcp seam: every adapter through one suite. Clients are asked in tests/real."""
 
-import os
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
+from tests.worlds import needs_world
 
 from moorage.adapters.dnsmasq.dhcp import Dnsmasq
 from moorage.adapters.memory.dhcp import MemoryDhcp
@@ -16,8 +16,7 @@ from moorage.domain.ids import NetworkId, PortId
 from moorage.domain.network import Route
 from moorage.seams.dhcp import Dhcp, DhcpNetwork, DhcpRange, Reservation
 
-root_only = pytest.mark.skipif(os.geteuid() != 0, reason="makes namespaces, as root")
-ADAPTERS = ["memory", pytest.param("dnsmasq", marks=root_only)]
+ADAPTERS = ["memory", pytest.param("dnsmasq", marks=needs_world)]
 
 
 @dataclass(frozen=True)

@@ -14,6 +14,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from tests.worlds import needs_world
 
 from moorage.adapters.dnsmasq.dhcp import Dnsmasq, server_name
 from moorage.adapters.netns.hypervisor import NetnsHypervisor, guest_name
@@ -26,7 +27,7 @@ from moorage.seams.hypervisor import Guest, GuestImage, GuestState, Nic
 from moorage.seams.world import World
 
 pytestmark = [
-    pytest.mark.skipif(os.geteuid() != 0, reason="makes namespaces, as root"),
+    needs_world,
     pytest.mark.skipif(
         not all(shutil.which(program) for program in ("ovs-vswitchd", "dnsmasq", "busybox")),
         reason="needs openvswitch-switch, dnsmasq-base and busybox",
