@@ -118,9 +118,11 @@ def default_state_dir(environ: Mapping[str, str] = os.environ) -> Path:
     return _home(environ, "XDG_STATE_HOME", ".local/state")
 
 
-def default_cache_dir(environ: Mapping[str, str] = os.environ) -> Path:
-    """Where the guest image is kept between clouds."""
-    return _home(environ, "XDG_CACHE_HOME", ".cache")
+def default_cache_dir(environ: Mapping[str, str] = os.environ) -> Path | None:
+    """Where the guest image is kept between clouds; None for a user who has no place to write to."""
+    found = _home(environ, "XDG_CACHE_HOME", ".cache")
+    there = next(place for place in (found, *found.parents) if place.exists())
+    return found if os.access(there, os.W_OK | os.X_OK) else None
 
 
 def _home(environ: Mapping[str, str], variable: str, otherwise: str) -> Path:
