@@ -1,5 +1,6 @@
 """Whether KVM works is found out by a boot, once for each boot of the machine."""
 
+import time
 from pathlib import Path
 
 import pytest
@@ -30,6 +31,17 @@ async def test_it_works_when_the_guest_says_a_word(tmp_path: Path, script: str, 
     program = machine(tmp_path, script)
     assert await kvm_works(IMAGE, tmp_path / "kvm", program=program) is works
     assert await kvm_works(IMAGE, tmp_path / "kvm", program="/nothing/there") is works  # as it was found
+
+
+async def test_one_that_hangs_costs_three_seconds_once(tmp_path: Path) -> None:
+    program = machine(tmp_path, "sleep 8 & exec sleep 8")  # the child keeps the pipe open, whatever becomes of us
+    told: list[str] = []
+    began = time.monotonic()
+    assert not await kvm_works(IMAGE, tmp_path / "kvm", told.append, program=program)
+    assert time.monotonic() - began < 3.1
+    assert not await kvm_works(IMAGE, tmp_path / "kvm", told.append, program=program)
+    assert time.monotonic() - began < 3.3
+    assert len(told) == 1
 
 
 async def test_without_qemu_it_does_not_work(tmp_path: Path) -> None:

@@ -33,7 +33,7 @@ from moorage.app.doors import HostDoors
 from moorage.app.evidence import Evidence
 from moorage.app.first_start import first_start
 from moorage.app.floor import FloorTable, MeasuredFloor, make_floor
-from moorage.app.hosts import Equipment, Host, Outside, make_host, on_open_vswitch, simulated
+from moorage.app.hosts import Equipment, Host, Outside, find_accelerator, make_host, on_open_vswitch, simulated
 from moorage.compute.boot import PluggingRules
 from moorage.domain.agent import is_alive
 from moorage.domain.errors import Conflict, Unavailable
@@ -166,10 +166,14 @@ async def _equipment(
         return [simulated(name, settings) for name in names], None
     from moorage.adapters.world.client import HolderProcess
 
+    accelerator = await find_accelerator(settings, progress)
     progress(f"starting Open vSwitch in a world of its own ({settings.host_kind} host) …")
     runtime = stack.enter_context(_runtime(settings.state_dir))
     holder = await stack.enter_async_context(HolderProcess())
-    return [await on_open_vswitch(name, settings, holder.world(name), runtime) for name in names], runtime
+    uid_map = await asyncio.to_thread(Path(f"/proc/{holder.pid}/uid_map").read_text)
+    return [
+        await on_open_vswitch(name, settings, holder.world(name), runtime, accelerator, uid_map) for name in names
+    ], runtime
 
 
 @contextlib.contextmanager

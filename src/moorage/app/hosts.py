@@ -2,15 +2,18 @@
 
 import asyncio
 import os
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Literal, Never
 
+import structlog
+
 from moorage.adapters.memory.dhcp import MemoryDhcp
 from moorage.adapters.memory.hypervisor import MemoryHypervisor
 from moorage.adapters.memory.switch import MemorySwitch
+from moorage.adapters.qemu.command_line import Accelerator
 from moorage.agent.agent import Agent
 from moorage.agent.dhcp import DhcpServers
 from moorage.app.config import CloudSettings, HostKind
@@ -35,6 +38,10 @@ from moorage.seams.timeline import Timeline
 from moorage.seams.world import World
 
 SOCKET_WITHIN = 5.0  # seconds
+DATABASE_WITHIN = 10.0  # seconds
+KVM = Path("/dev/kvm")
+
+log = structlog.get_logger(__name__)
 
 Runner = tuple[str, Callable[[], Awaitable[object]]]
 
@@ -145,8 +152,30 @@ def simulated(name: HostName, settings: CloudSettings) -> Equipment:
     )
 
 
-async def on_open_vswitch(name: HostName, settings: CloudSettings, world: World, runtime: Path) -> Equipment:
-    """A host of kind netns or qemu: a switch of its own in its world, guests and DHCP servers around it."""
+async def find_accelerator(settings: CloudSettings, progress: Callable[[str], None]) -> Accelerator:
+    """What runs QEMU guests here: KVM where it boots one, which is tried once for each boot of the machine."""
+    if settings.host_kind is not HostKind.QEMU or not await asyncio.to_thread(KVM.exists):
+        return Accelerator.TCG
+    from moorage.adapters.guest_image.build import guest_image
+    from moorage.adapters.qemu.accel import kvm_works
+
+    cache = settings.cache_dir or settings.state_dir / "cache"
+    works = await kvm_works(await guest_image(cache, progress), cache / "kvm", progress)
+    return Accelerator.KVM if works else Accelerator.TCG
+
+
+async def on_open_vswitch(
+    name: HostName,
+    settings: CloudSettings,
+    world: World,
+    runtime: Path,
+    accelerator: Accelerator = Accelerator.TCG,
+    uid_map: str = "",
+) -> Equipment:
+    """A host of kind netns or qemu: a switch of its own in its world, guests and DHCP servers around it.
+
+    `uid_map` (/proc/PID/uid_map) is that of the world's user namespace: each guest gets a user of its own where it can.
+    """
     from moorage.adapters.dnsmasq.dhcp import Dnsmasq
     from moorage.adapters.ovsdb.switch import OvsSwitch
 
@@ -162,7 +191,10 @@ async def on_open_vswitch(name: HostName, settings: CloudSettings, world: World,
         return switch, [("switch, as the agent sees it", switch.run)]
 
     plugging = OvsSwitch(rundir, device=device)
-    hypervisor, runners = _hypervisor(settings, world, state / "guests", rundir / "qmp")
+    if settings.host_kind is HostKind.QEMU:
+        hypervisor, runners = _qemu(world, state / "guests", rundir / "qmp", accelerator, uid_map)
+    else:
+        hypervisor, runners = _netns(world, state / "guests")
     return Equipment(
         name=name,
         plugging=plugging,
@@ -181,14 +213,20 @@ async def on_open_vswitch(name: HostName, settings: CloudSettings, world: World,
     )
 
 
-def _hypervisor(
-    settings: CloudSettings, world: World, state: Path, sockets: Path
+def _qemu(
+    world: World, state: Path, sockets: Path, accelerator: Accelerator, uid_map: str
 ) -> tuple[Hypervisor, Sequence[Runner]]:
-    if settings.host_kind is HostKind.QEMU:
-        from moorage.adapters.qemu.hypervisor import QemuHypervisor
+    from moorage.adapters.qemu.hypervisor import QemuHypervisor
+    from moorage.adapters.qemu.users import guest_uids
 
-        qemu = QemuHypervisor(world, state, sockets)
-        return qemu, [("qemu", qemu.run)]
+    uids = guest_uids(state, uid_map)
+    if uids is None and os.geteuid() == 0:
+        log.warning("guests run as root: this container has no user ids for them")
+    qemu = QemuHypervisor(world, state, sockets, accelerator=accelerator, uids=uids)
+    return qemu, [("qemu", qemu.run)]
+
+
+def _netns(world: World, state: Path) -> tuple[Hypervisor, Sequence[Runner]]:
     from moorage.adapters.netns.hypervisor import NetnsHypervisor
 
     netns = NetnsHypervisor(world, state)
@@ -215,11 +253,36 @@ async def _start_switch(world: World, rundir: Path) -> None:
 
     environment = processes.environment(rundir, os.environ)
     if not (rundir / processes.DATABASE).exists():
-        await world.start("ovsdb-tool", processes.create_database(rundir), environment=environment)
-        await world.wait("ovsdb-tool")
+        tool, words = processes.create_database(rundir), rundir / "ovsdb-tool.log"
+        await run_to_its_end(world, tool, words, environment=environment)
     await world.start("ovsdb-server", processes.ovsdb_server(rundir), environment=environment)
     await until_exists(rundir / "db.sock")  # ovs-vswitchd tries a missing one again only after a second
     await world.start("ovs-vswitchd", processes.vswitchd(rundir), environment=environment)
+
+
+async def run_to_its_end(
+    world: World, argv: Sequence[str], log: Path, *, environment: Mapping[str, str], within: float = DATABASE_WITHIN
+) -> None:
+    """Run a tool in the world. Raises Unavailable, with its own last words, when it fails or takes too long."""
+    tool, log = argv[0], await asyncio.to_thread(log.absolute)
+    await world.start(tool, argv, log=log, environment=environment)
+    try:
+        async with asyncio.timeout(within):
+            code = await world.wait(tool)
+    except TimeoutError:
+        await world.stop(tool, patience=0.0)
+        raise Unavailable(f"{tool} took more than {within:g} s{await _last_words(log)}") from None
+    if code != 0:
+        raise Unavailable(f"{tool} ended with {code}{await _last_words(log)}")
+
+
+async def _last_words(log: Path) -> str:
+    try:
+        words = (await asyncio.to_thread(log.read_text, errors="replace")).split("\n")
+    except OSError:
+        words = []
+    said = " ".join(line.strip() for line in words if line.strip())[-500:]
+    return f": {said}" if said else ""
 
 
 def _real_capacity(kind: HostKind) -> Capacity:

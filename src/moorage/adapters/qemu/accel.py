@@ -1,22 +1,34 @@
 """Whether KVM really runs guests here. /dev/kvm may open, and make machines, and still not boot a kernel."""
 
 import asyncio
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
 from moorage.seams.hypervisor import GuestImage
 
-BOOT_TIMEOUT = 3.0  # seconds; where KVM works it takes less than one
+BOOT_TIMEOUT = 2.5  # seconds; where KVM works it takes less than one
+END_TIMEOUT = 0.5  # seconds; who waits inside a broken KVM does not even die
 FIRST_WORDS = b"moorage-guest: "  # it boots quietly: nothing comes before them
 
 
-async def kvm_works(image: GuestImage, cache: Path, *, program: str = "qemu-system-x86_64") -> bool:
-    """Boot moorage-guest under KVM and see. The answer is kept in the file `cache` until the machine is booted anew."""
+async def kvm_works(
+    image: GuestImage,
+    cache: Path,
+    progress: Callable[[str], None] = lambda _: None,
+    *,
+    program: str = "qemu-system-x86_64",
+) -> bool:
+    """Boot moorage-guest under KVM and see, within 3 s.
+
+    The answer is kept in the file `cache` until the machine is booted anew; `progress` is told when it is looked for.
+    """
     boot = await asyncio.to_thread(Path("/proc/sys/kernel/random/boot_id").read_text)
     with suppress(OSError, ValueError):
         known_boot, answer = (await asyncio.to_thread(cache.read_text)).split()
         if known_boot == boot.strip():
             return answer == "works"
+    progress("trying whether KVM runs guests here …")
     works = await _boots(image, program)
     await asyncio.to_thread(_keep, cache, f"{boot.strip()} {'works' if works else 'fails'}\n")
     return works
@@ -29,7 +41,8 @@ def _keep(cache: Path, answer: str) -> None:
 
 async def _boots(image: GuestImage, program: str) -> bool:
     try:
-        process = await asyncio.create_subprocess_exec(
+        transport, guest = await asyncio.get_running_loop().subprocess_exec(
+            _FirstWords,
             *(program, "-nodefaults", "-no-user-config", "-display", "none", "-sandbox", "on,spawn=deny"),
             *("-machine", "pc", "-accel", "kvm", "-cpu", "host", "-m", "128M", "-serial", "stdio", "-no-reboot"),
             *("-kernel", str(image.kernel), "-initrd", str(image.ramdisk), "-append", image.command_line),
@@ -39,14 +52,35 @@ async def _boots(image: GuestImage, program: str) -> bool:
         )
     except OSError:
         return False
-    assert process.stdout is not None
-    said = b""
     try:
-        with suppress(TimeoutError, asyncio.IncompleteReadError, asyncio.LimitOverrunError):
+        with suppress(TimeoutError):
             async with asyncio.timeout(BOOT_TIMEOUT):
-                said = await process.stdout.readuntil(FIRST_WORDS)
+                await guest.is_clear.wait()
     finally:
-        if process.returncode is None:
-            process.kill()
-    await process.wait()
-    return said.endswith(FIRST_WORDS)
+        transport.close()  # which kills it
+    with suppress(TimeoutError):
+        async with asyncio.timeout(END_TIMEOUT):
+            await guest.has_ended.wait()
+    return guest.said.endswith(FIRST_WORDS)
+
+
+class _FirstWords(asyncio.SubprocessProtocol):
+    """What the trial says, until it has said enough or can say no more."""
+
+    def __init__(self) -> None:
+        self.said = b""
+        self.is_clear = asyncio.Event()
+        self.has_ended = asyncio.Event()
+
+    def pipe_data_received(self, _fd: int, data: bytes) -> None:
+        if not self.is_clear.is_set():
+            words, found, _ = (self.said + data).partition(FIRST_WORDS)
+            self.said = words[-len(FIRST_WORDS) :] + found
+            if found:
+                self.is_clear.set()
+
+    def pipe_connection_lost(self, _fd: int, _error: Exception | None) -> None:
+        self.is_clear.set()
+
+    def process_exited(self) -> None:
+        self.has_ended.set()

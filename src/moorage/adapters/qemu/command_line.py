@@ -86,7 +86,8 @@ def _boot(guest: Guest, files: Files) -> tuple[str, ...]:
     if files.disk:
         file = {"driver": "file", "filename": str(files.disk)}
         disk = {"node-name": "disk", "driver": "qcow2", "discard": "unmap", "file": file}  # said, so never probed
-        arguments += ["-blockdev", json.dumps(disk), "-device", "virtio-blk-pci,drive=disk,bootindex=0"]
+        number = 1 if image.kernel else 0  # QEMU gives the kernel the first place itself
+        arguments += ["-blockdev", json.dumps(disk), "-device", f"virtio-blk-pci,drive=disk,bootindex={number}"]
     return tuple(arguments)
 
 

@@ -183,7 +183,8 @@ class QemuHypervisor:
             if nic not in guest.nics:
                 await self._world.remove_link(nic.device)
         async with self._allocating:
-            record = Record(guest, before.uid if before else await self._free_uid())
+            known = before.uid if before and self._uids else None
+            record = Record(guest, known if known is not None else await self._free_uid())
             await self._on_disk(self._prepare, record)
         await make_overlay(guest.image, self._records.disk(server), disk_gib=guest.disk_gib, program=self._qemu_img)
         for nic in guest.nics:
