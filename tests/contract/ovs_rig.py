@@ -3,6 +3,7 @@
 import asyncio
 import os
 import shutil
+import signal
 import subprocess
 import tempfile
 import time
@@ -92,6 +93,15 @@ class OvsRig:
     def stop_switch(self) -> None:
         _stop(self._vswitchd)
         self._vswitchd = None
+
+    def hold_switch(self) -> None:
+        """Let it do nothing more, alive as it is."""
+        assert self._vswitchd is not None
+        self._vswitchd.send_signal(signal.SIGSTOP)
+
+    def release_switch(self) -> None:
+        assert self._vswitchd is not None
+        self._vswitchd.send_signal(signal.SIGCONT)
 
     def end(self) -> None:
         self.stop_switch()

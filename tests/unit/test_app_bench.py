@@ -1,10 +1,21 @@
 """Samples become the figures of `bench handshake`."""
 
+import asyncio
 from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from moorage.app.bench import Sample, Spread, assembled, beside_floor, handshake_json, per_second, spread
+from moorage.app.bench import (
+    Pause,
+    Pauses,
+    Sample,
+    Spread,
+    assembled,
+    beside_floor,
+    handshake_json,
+    per_second,
+    spread,
+)
 from moorage.app.config import HostKind
 from moorage.app.results import HopTime, hop_times
 from moorage.domain.hops import HOPS, Hop
@@ -73,3 +84,53 @@ def test_a_floor_of_nothing_has_no_ratio() -> None:
 
 def test_boots_at_one_instant_have_no_rate() -> None:
     assert per_second(1, [START], [START]) is None
+
+
+def test_the_rate_leaves_out_the_pauses_before_the_last_boot() -> None:
+    ends = START + timedelta(seconds=10)
+    between, after = Pause(START + timedelta(seconds=4), 5.0), Pause(ends, 5.0)
+    assert per_second(10, [START], [ends], [between, after]) == 2.0
+
+
+class Bridge:
+    """What the floor finds when it is measured: boots under way, and guests that stand."""
+
+    def __init__(self) -> None:
+        self.booting = 0
+        self.standing = 0
+        self.found: list[tuple[int, int]] = []
+        self.is_settled = False
+
+    async def settled(self) -> None:
+        self.is_settled = True
+
+    async def floor_round(self) -> float:
+        self.found.append((self.booting, self.standing))
+        self.is_settled = False
+        await asyncio.sleep(0.001)
+        assert (self.booting, self.standing) == self.found[-1]
+        return 3.0
+
+
+@pytest.mark.parametrize(("workers", "count", "rounds"), [(1, 7, 7), (4, 4, 20), (4, 19, 20), (4, 90, 20), (3, 5, 20)])
+async def test_the_floor_is_measured_while_as_many_guests_stand_and_nothing_boots(
+    workers: int, count: int, rounds: int
+) -> None:
+    bridge = Bridge()
+    pauses = Pauses(bridge, workers, turns=count // workers)
+
+    async def boots(first: int) -> None:
+        for turn, number in enumerate(range(first, count, workers)):
+            bridge.booting += 1
+            await asyncio.sleep(0.001 * (number % 3))
+            bridge.booting -= 1
+            bridge.standing += 1
+            await pauses.take(turn)
+            bridge.standing -= 1
+
+    async with asyncio.TaskGroup() as group:
+        for number in range(workers):
+            group.create_task(boots(number))
+    assert len(pauses.floor) == rounds
+    assert set(bridge.found) == {(0, workers)}
+    assert bridge.is_settled  # before boots go on

@@ -2,11 +2,12 @@
 
 import asyncio
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from statistics import median
-from typing import Any
+from typing import Any, Protocol
 
 from moorage.app import boots
 from moorage.app.config import HostKind
@@ -16,7 +17,8 @@ from moorage.domain.errors import MoorageError
 from moorage.domain.hops import HOPS, Hop
 
 DEVICES = {HostKind.SIMULATED: "simulated", HostKind.NETNS: "internal", HostKind.QEMU: "tap"}
-FLOOR_ROUNDS = 20  # before, and again after boots that run side by side
+FLOOR_ROUNDS = 20  # at least, where boots run side by side; one after each boot where they do not
+MOST_PAUSES = 4  # where boots run side by side: each lets them run out
 
 
 @dataclass(frozen=True)
@@ -30,6 +32,14 @@ class Sample:
 
     def at(self, hop: Hop) -> datetime | None:
         return next((time.at for time in self.hops if time.hop is hop), None)
+
+
+@dataclass(frozen=True)
+class Pause:
+    """When all stood still for the floor to be measured."""
+
+    began: datetime
+    seconds: float
 
 
 @dataclass(frozen=True)
@@ -58,36 +68,74 @@ class Handshake:
 async def handshake(access: Access, *, count: int, concurrency: int, say: Say) -> Handshake:
     """Boot `count` servers, `concurrency` at a time, each deleted once it has its address: the bridge does not grow.
 
-    One at a time, a round of the floor is taken in turn with each boot; side by side, before and after them.
+    One that is not counted goes before: it starts the network's DHCP server, and all that a cloud does only once.
+    The floor is taken in turn with the boots: in a pause that begins when each of the guests under way has its address,
+    so that as many ports are on the bridge as boots have beside them, and nothing else runs.
     """
-    cloud = access.cloud
+    workers = min(concurrency, count)
+    pauses = Pauses(access.cloud, workers, turns=count // workers)
     samples: list[Sample] = []
-    floor: list[float] = []
-    waiting = iter(range(count))
-    is_in_turn = concurrency == 1
 
-    async def boot_in_turn() -> None:
-        for number in waiting:
-            if is_in_turn:
-                floor.append(await cloud.add_floor_round())
-            samples.append(await sample(access, f"bench-{number}"))
+    async def boot_in_turn(first: int) -> None:
+        for turn, number in enumerate(range(first, count, workers)):
+            if workers == 1:
+                await access.cloud.settled()  # one at a time: the guest before is gone from the switch as well
+            samples.append(await sample(access, f"bench-{number}", partial(pauses.take, turn)))
 
-    if not is_in_turn:
-        floor += await cloud.floor(FLOOR_ROUNDS)
+    say("booting a first guest, which is not counted")
+    await sample(access, "bench-first", nothing_to_take_part_in)
     say(f"booting {count} guests, {concurrency} at a time; each is deleted once it has its address")
     async with asyncio.TaskGroup() as group:
-        for _ in range(min(concurrency, count)):
-            group.create_task(boot_in_turn())
-    if not is_in_turn:
-        floor += await cloud.floor(FLOOR_ROUNDS)
-    return assembled(cloud.settings.host_kind, samples, floor, concurrency=concurrency)
+        for number in range(workers):
+            group.create_task(boot_in_turn(number))
+    return assembled(
+        access.cloud.settings.host_kind, samples, pauses.floor, concurrency=concurrency, pauses=pauses.taken
+    )
 
 
-async def sample(access: Access, name: str) -> Sample:
-    """One boot: asked, running, addressed, deleted. A boot that fails is a sample too."""
+class Switch(Protocol):
+    """What of a Cloud the floor needs."""
+
+    async def settled(self) -> None: ...
+
+    async def floor_round(self) -> float: ...
+
+
+async def nothing_to_take_part_in() -> None:
+    """For a boot beside which the floor is not measured."""
+
+
+class Pauses:
+    """When all stand still, and rounds of the floor are taken: after each boot where there is one at a time; else in
+    a few turns, evenly spread, so that boots mostly run side by side as they come."""
+
+    def __init__(self, cloud: Switch, workers: int, *, turns: int) -> None:
+        self._cloud = cloud
+        self._all_are_here = asyncio.Barrier(workers)
+        self._turns = range(0, turns, 1 if workers == 1 else math.ceil(turns / MOST_PAUSES))
+        self._rounds = 1 if workers == 1 else math.ceil(FLOOR_ROUNDS / len(self._turns))
+        self.floor: list[float] = []
+        self.taken: list[Pause] = []
+
+    async def take(self, turn: int) -> None:
+        """Take part in this turn's pause, if there is one."""
+        if turn not in self._turns:
+            return
+        if await self._all_are_here.wait() == 0:
+            began = datetime.now(UTC)
+            for _ in range(self._rounds):
+                self.floor.append(await self._cloud.floor_round())
+            await self._cloud.settled()
+            self.taken.append(Pause(began, (datetime.now(UTC) - began).total_seconds()))
+        await self._all_are_here.wait()
+
+
+async def sample(access: Access, name: str, stand_still: Callable[[], Awaitable[None]]) -> Sample:
+    """One boot: asked, running, addressed, (all stand still), deleted. A boot that fails is a sample too."""
     try:
         server = await boots.ask(access, name)
     except MoorageError:
+        await stand_still()
         return Sample(False, hop_times([]), None, None)
     # Mostly the address is waited for, which costs the control plane nothing: its APIs are asked only now and then.
     address = None
@@ -105,12 +153,18 @@ async def sample(access: Access, name: str) -> Sample:
     is_active = body["status"] == "ACTIVE"
     facts = await boots.told(access, server, boots.LAST_TOLD if is_active else ())
     await boots.port_of(access, server)
+    await stand_still()
     await boots.gone(access, server)
     return Sample(is_active, hop_times(facts), plugged_to_running_ms(facts), addressed_at)
 
 
-def assembled(kind: HostKind, samples: Sequence[Sample], floor: Sequence[float], *, concurrency: int) -> Handshake:
-    """The figures of these boots; only those that became ACTIVE are counted and measured."""
+def assembled(
+    kind: HostKind, samples: Sequence[Sample], floor: Sequence[float], *, concurrency: int, pauses: Sequence[Pause] = ()
+) -> Handshake:
+    """The figures of these boots; only those that became ACTIVE are counted and measured.
+
+    The rates leave out the pauses, in which nothing was booted because the floor was measured.
+    """
     active = [sample for sample in samples if sample.is_active]
     by_hop = {
         hop: [time.ms for sample in active for time in sample.hops if time.hop is hop and time.ms is not None]
@@ -125,8 +179,8 @@ def assembled(kind: HostKind, samples: Sequence[Sample], floor: Sequence[float],
         boots=len(active),
         asked=len(samples),
         concurrency=concurrency,
-        boots_per_s=per_second(len(running), asked, running),
-        addresses_per_s=per_second(len(addressed), asked, addressed),
+        boots_per_s=per_second(len(running), asked, running, pauses),
+        addresses_per_s=per_second(len(addressed), asked, addressed, pauses),
         plugged_to_running_ms=spread(
             [sample.plugged_to_running_ms for sample in active if sample.plugged_to_running_ms is not None]
         ),
@@ -172,9 +226,12 @@ def spread(times: Sequence[float]) -> Spread:
     return Spread(round(ordered[0], 3), round(median(ordered), 3), round(ordered[rank - 1], 3))
 
 
-def per_second(count: int, asked: Sequence[datetime], reached: Sequence[datetime]) -> float | None:
-    """How many a second, from the first that was asked to the last that got there."""
+def per_second(
+    count: int, asked: Sequence[datetime], reached: Sequence[datetime], pauses: Sequence[Pause] = ()
+) -> float | None:
+    """How many a second, from the first that was asked to the last that got there, but for the pauses between."""
     if not asked or not reached:
         return None
-    seconds = (max(reached) - min(asked)).total_seconds()
+    last = max(reached)
+    seconds = (last - min(asked)).total_seconds() - sum(pause.seconds for pause in pauses if pause.began < last)
     return round(count / seconds, 3) if seconds > 0 else None

@@ -43,8 +43,9 @@ class Cloud(Protocol):
     async def fetch(self, server: str, address: str, *, port: int = 80, patience: float = 5.0) -> str | None:
         """The page that the guest serves; None where there is none (simulated)."""
 
-    async def floor(self, rounds: int) -> list[float]:
-        """The bare handshake's times in ms: add-port until ofport, tag, ten flows with barrier, one durable commit."""
+    async def settled(self) -> None:
+        """Returns when the first host's switch has done all that it was told: nothing is left of what ended before."""
 
-    async def add_floor_round(self) -> float:
-        """One round of `floor`, to be taken in turn with boots."""
+    async def floor_round(self) -> float:
+        """The bare handshake's time in ms, on the first host's bridge as it is, once that has settled: add-port until
+        ofport, tag, ten flows with barrier, one durable commit."""

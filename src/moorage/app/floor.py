@@ -16,6 +16,7 @@ from moorage.domain.ids import Generation, NetworkId, PortId, ServerId
 from moorage.seams.switch import Flow, Match, Normal, Vif, WirePlan
 
 Round = Callable[[Callable[[], Awaitable[None]]], Awaitable[float]]
+Settled = Callable[[], Awaitable[None]]
 
 
 class FloorTable(DeclarativeBase):
@@ -29,13 +30,15 @@ class FloorRow(FloorTable):
 
 
 class MeasuredFloor:
-    """One round after the other, ms each."""
+    """One round after the other, ms each. `settled` returns when the switch has done all that it was told."""
 
-    def __init__(self, database: Database, one_round: Round) -> None:
+    def __init__(self, database: Database, one_round: Round, settled: Settled) -> None:
         self._database = database
         self._one_round = one_round
+        self.settled = settled
 
     async def round(self) -> float:
+        await self.settled()
         return await self._one_round(self._commit)
 
     async def _commit(self) -> None:
@@ -56,7 +59,7 @@ def make_floor(
         async def in_memory(commit: Callable[[], Awaitable[None]]) -> float:
             return await _round_in_memory(memory, commit)
 
-        return MeasuredFloor(database, in_memory), ()
+        return MeasuredFloor(database, in_memory, nothing_to_wait_for), ()
     from moorage.adapters.ovsdb.floor import Floor
 
     assert runtime is not None
@@ -75,7 +78,11 @@ def make_floor(
             if is_tap:
                 await world.remove_link(device)
 
-    return MeasuredFloor(database, on_open_vswitch), [("floor", floor.run)]
+    return MeasuredFloor(database, on_open_vswitch, floor.settled), [("floor", floor.run)]
+
+
+async def nothing_to_wait_for() -> None:
+    """A switch that does at once what it is told."""
 
 
 async def _round_in_memory(switch: MemorySwitch, commit: Callable[[], Awaitable[None]]) -> float:
