@@ -91,10 +91,10 @@ class AllInOne:
     async def fetch(self, server: str, address: str, *, port: int = 80, patience: float = 5.0) -> str | None:
         return await self._evidence.fetch(server, address, port=port, patience=patience)
 
-    async def floor(self, rounds: int) -> list[float]:
-        return [await self.add_floor_round() for _ in range(rounds)]
+    async def settled(self) -> None:
+        await self._floor.settled()
 
-    async def add_floor_round(self) -> float:
+    async def floor_round(self) -> float:
         return await self._floor.round()
 
     def _host(self, name: str) -> Host:
