@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-MOORAGE = (sys.executable, "-m", "moorage.cli.main")
+MOORAGE = (sys.executable, "-m", "moorage.cli.entry")
 
 
 @contextmanager

@@ -15,7 +15,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
     assert (COMPAT / "openstack").exists(), "the openstack client is missing: script/setup --compat"
     home = tmp_path_factory.mktemp("compat")
     state = home / "state"
-    command = [sys.executable, "-m", "moorage.cli.main", "up", "--host-kind", "simulated", "--state-dir", str(state)]
+    command = [sys.executable, "-m", "moorage.cli.entry", "up", "--host-kind", "simulated", "--state-dir", str(state)]
     with subprocess.Popen(
         [*command, "--listen", "127.0.0.1:0"], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
     ) as running:

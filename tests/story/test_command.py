@@ -1,20 +1,28 @@
 """The command on simulated hosts, as people run it: what it shows, what it answers with, and what it leaves."""
 
 import asyncio
+import json
+import re
 import signal
 import subprocess
+import sys
+import time
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 
 import pytest
-from tests.shell import Shell, a_shell, hop_ms, steps
+from tests.shell import MOORAGE, Shell, a_shell, hop_ms, steps
 
+from moorage.app import processes
 from moorage.app.client import Client, logged_in
-from moorage.app.clouds_yaml import account_in
+from moorage.app.cloud import Credentials
+from moorage.app.clouds_yaml import account_in, rendered
+from moorage.app.state import StateDir
 from moorage.app.watching import when
 from moorage.domain.hops import HOPS
 
+CALLED = f"{sys.executable} -m moorage.cli.entry"
 HOP_NAMES = [hop.value for hop in HOPS]
 
 
@@ -51,7 +59,7 @@ def test_the_demo_is_readable_without_a_terminal(shell: Shell) -> None:
     assert "\x1b" not in shown.stdout
     assert "until its port was proven ready" in shown.stdout
     assert "ping \u2013" in shown.stdout
-    assert shown.stdout.endswith("  nothing left behind\n  next: moorage up\n")
+    assert shown.stdout.endswith(f"  nothing left behind\n  next: {CALLED} up\n")
 
 
 def test_a_normal_experiment_is_a_boot(shell: Shell) -> None:
@@ -137,6 +145,10 @@ def test_a_cloud_comes_up_tells_of_itself_and_goes(up: Shell) -> None:
         f"export OS_CLIENT_CONFIG_FILE='{state}/clouds.yaml'",
         "export OS_CLOUD='moorage'",
     ]
+    assert up.moorage("env", "--os-cloud", "moorage-admin").stdout.splitlines()[1] == "export OS_CLOUD='moorage-admin'"
+    up.environ["OS_CLOUD"] = "moorage-admin"
+    assert up.moorage("env").stdout.splitlines()[1] == "export OS_CLOUD='moorage-admin'"
+    del up.environ["OS_CLOUD"]
     assert "OS_AUTH_URL" in up.moorage("env", "--openrc").stdout
     unknown = up.moorage("timeline", "hello")
     assert (unknown.returncode, unknown.stderr) == (1, "moorage: there is no server 'hello' in project demo\n")
@@ -175,3 +187,75 @@ def test_a_demo_does_not_touch_a_running_cloud(up: Shell) -> None:
     before = up.json("status")
     up.json("demo", "--host-kind", "simulated")
     assert up.json("status")["pid"] == before["pid"]
+
+
+def test_the_lines_to_paste_can_be_pasted(shell: Shell) -> None:
+    state = shell.home / "it's here"
+    asked = ["--host-kind", "simulated", "--listen", "[::1]:0", "--state-dir", str(state), "--detach"]
+    started = shell.moorage("up", *asked)
+    try:
+        assert started.returncode == 0, started.stderr
+        [ready, _, _, env, create, timeline] = started.stdout.splitlines()
+        assert re.fullmatch(r"ready: http://\[::1\]:\d+", ready)
+        assert create.startswith("  openstack server create ")
+        assert timeline == f"  {CALLED} timeline hello"
+        pasted = subprocess.run(
+            ["sh", "-c", f"{env}\n{timeline}"], env=shell.environ, capture_output=True, text=True, check=False
+        )
+        assert pasted.stderr == "moorage: there is no server 'hello' in project demo\n"
+        told = shell.json("status", "--state-dir", str(state))
+        assert f"http://{told['listen']}" == ready.removeprefix("ready: ")
+    finally:
+        shell.moorage("down", "--purge", "--state-dir", str(state))
+    assert not state.exists()
+
+
+SLOW = """
+import pathlib, sys, time
+pathlib.Path({mark!r}).touch()
+time.sleep(1)
+sys.path.remove({here!r})
+del sys.modules["falcon"]
+import falcon
+"""
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_a_detached_start_that_is_interrupted_leaves_nothing(shell: Shell, number: signal.Signals) -> None:
+    """The signal comes while the daemon imports its libraries."""
+    mark = shell.home / "mark"
+    (shell.home / "falcon.py").write_text(SLOW.format(mark=str(mark), here=str(shell.home)))
+    command = [*MOORAGE, "up", "--host-kind", "simulated", "--listen", "127.0.0.1:0", "--detach"]
+    environ = {**shell.environ, "PYTHONPATH": str(shell.home)}
+    with subprocess.Popen(command, env=environ, stderr=subprocess.PIPE, text=True) as starting:
+        while not mark.exists():
+            time.sleep(0.01)
+        starting.send_signal(number)
+        assert starting.communicate(timeout=10)[1] == "moorage: interrupted; everything is closed\n"
+    assert starting.returncode == 130
+    assert json.loads(shell.moorage("status", "--json", "-").stdout)["ready"] is False
+    assert not StateDir(shell.home / "state" / "moorage").is_held()
+    assert processes.mentioning(mark.parent) == []
+
+
+@pytest.mark.parametrize("detach", [[], ["--detach"]])
+def test_a_broken_database_is_named_in_one_line(shell: Shell, detach: list[str]) -> None:
+    state = shell.home / "broken"
+    (state / "cloud" / "database").mkdir(parents=True)
+    file = state / "cloud" / "database" / "network.sqlite"
+    file.write_bytes(b"no database" * 1000)
+    asked = ["--host-kind", "simulated", "--listen", "127.0.0.1:0", "--state-dir", str(state), *detach]
+    ended = shell.moorage("up", *asked)
+    assert ended.returncode == 1
+    assert ended.stderr.startswith(f"moorage: the database {file} is broken: file is not a database")
+    assert ended.stderr.count("\n") == 1
+
+
+def test_a_cloud_that_does_not_answer_is_told_as_such(shell: Shell) -> None:
+    state = shell.home / "state" / "moorage"
+    state.mkdir()
+    (state / "clouds.yaml").write_text(
+        rendered("http://127.0.0.1:9", {"moorage": Credentials("demo", "secret", "demo")})
+    )
+    ended = shell.moorage("timeline", "hello")
+    assert ended.stderr == "moorage: nothing answers at http://127.0.0.1:9: is the cloud running? moorage up\n"

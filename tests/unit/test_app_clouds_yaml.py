@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from moorage.app.cloud import Credentials
-from moorage.app.clouds_yaml import Account, account_in, find_account, openrc, read_entry, rendered
+from moorage.app.clouds_yaml import Account, account_in, find_account, find_entry, openrc, read_entry, rendered
 from moorage.domain.errors import Invalid, NotFound
 
 URL = "http://127.0.0.1:8780"
@@ -78,6 +78,25 @@ def test_a_named_file_goes_before_the_state_directorys(ours: Path, tmp_path: Pat
     theirs.write_text(THEIRS)
     environ = {"OS_CLOUD": "other", "OS_CLIENT_CONFIG_FILE": str(theirs)}
     assert find_account(None, ours, environ).user == "bob"
+
+
+def test_a_state_directory_that_is_named_goes_before_other_files(ours: Path, tmp_path: Path) -> None:
+    """Two clouds of one name: the shell still knows the other one."""
+    other = tmp_path / "other.yaml"
+    other.write_text(rendered("http://elsewhere", {"moorage": ROOT}))
+    environ = {"OS_CLOUD": "moorage", "OS_CLIENT_CONFIG_FILE": str(other)}
+    assert find_account(None, ours, environ).user == "admin"
+    assert find_account(None, ours, environ, is_first=True).user == "demo"
+    assert find_entry(None, ours, environ)[:2] == (ours, "moorage")
+
+
+def test_an_entry_is_found_by_os_cloud_with_its_file(ours: Path, tmp_path: Path) -> None:
+    theirs = tmp_path / "theirs.yaml"
+    theirs.write_text(THEIRS)
+    environ = {"OS_CLOUD": "other", "OS_CLIENT_CONFIG_FILE": str(theirs)}
+    assert find_entry(None, ours, environ)[:2] == (theirs, "other")
+    assert find_entry("moorage-admin", ours, environ)[:2] == (ours, "moorage-admin")
+    assert find_entry(None, ours, {})[:2] == (ours, "moorage")
 
 
 def test_variables_alone_are_enough(ours: Path) -> None:

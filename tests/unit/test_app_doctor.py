@@ -5,7 +5,8 @@ import socket
 import pytest
 
 from moorage.app.config import HostKind
-from moorage.app.doctor import NEEDS, packages, port_free, require_free
+from moorage.app.doctor import NEEDS, packages, port_free
+from moorage.app.listening import require_free
 from moorage.domain.errors import Conflict, Invalid
 
 

@@ -6,7 +6,15 @@ from pathlib import Path
 import pytest
 
 from moorage.app import processes
-from moorage.app.state import Running, StateDir, default_cache_dir, default_state_dir, parse_listen, write_private
+from moorage.app.state import (
+    Running,
+    StateDir,
+    default_cache_dir,
+    default_state_dir,
+    failure_log,
+    parse_listen,
+    write_private,
+)
 from moorage.domain.errors import Conflict, Invalid, Unavailable
 
 
@@ -66,11 +74,37 @@ def test_a_purge_leaves_the_files_of_others(tmp_path: Path) -> None:
 
 
 def test_a_purge_of_what_is_ours_alone_leaves_nothing(tmp_path: Path) -> None:
-    state = StateDir(tmp_path / "state")
+    state = StateDir(tmp_path / "moorage")
     with state.held():
         state.cloud.mkdir()
+    failure_log({"XDG_STATE_HOME": str(tmp_path)}).write_text("a trace")
     state.purge()
     assert not state.path.exists()
+
+
+def failing(state: StateDir, logged: str) -> None:
+    with state.held():
+        state.log.write_text(logged)
+        raise Unavailable("no")
+
+
+def test_a_start_that_fails_leaves_nothing(tmp_path: Path) -> None:
+    state = StateDir(tmp_path / "moorage")
+    with pytest.raises(Unavailable):
+        failing(state, logged="")
+    assert not state.path.exists()
+
+
+def test_a_start_that_fails_leaves_what_was_there_and_what_was_logged(tmp_path: Path) -> None:
+    state = StateDir(tmp_path)
+    with pytest.raises(Unavailable):
+        failing(state, logged="a line")
+    assert [path.name for path in tmp_path.iterdir()] == ["moorage.log"]
+
+
+def test_a_place_that_cannot_be_written_is_named(tmp_path: Path) -> None:
+    with pytest.raises(Unavailable, match=f"^{tmp_path}/absent/x cannot be written: No such file"):
+        write_private(tmp_path / "absent" / "x", "")
 
 
 def test_private_files_are_for_their_owner_alone_also_when_written_again(tmp_path: Path) -> None:
@@ -90,13 +124,33 @@ def test_where_things_are_kept() -> None:
 
 @pytest.mark.parametrize(
     ("text", "parts"),
-    [("127.0.0.1:8780", ("127.0.0.1", 8780)), ("[::1]:0", ("::1", 0)), ("0.0.0.0:65535", ("0.0.0.0", 65535))],
+    [
+        ("127.0.0.1:8780", ("127.0.0.1", 8780)),
+        ("[::1]:0", ("::1", 0)),
+        ("[fe80::1]:8799", ("fe80::1", 8799)),
+        ("0.0.0.0:65535", ("0.0.0.0", 65535)),
+    ],
 )
 def test_addresses_to_listen_on(text: str, parts: tuple[str, int]) -> None:
     assert parse_listen(text) == parts
 
 
-@pytest.mark.parametrize("text", ["", "8780", ":8780", "127.0.0.1", "127.0.0.1:", "127.0.0.1:65536", "host:-1"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "8780",
+        ":8780",
+        "127.0.0.1",
+        "127.0.0.1:",
+        "127.0.0.1:65536",
+        "host:-1",
+        "::1:80",
+        "[]:80",
+        "[::1]",
+        "[127.0.0.1]:80",
+    ],
+)
 def test_what_is_no_address_to_listen_on(text: str) -> None:
     with pytest.raises(Invalid, match=r"no ADDR:PORT"):
         parse_listen(text)

@@ -5,12 +5,14 @@ import os
 import socket
 import subprocess
 import sys
+from importlib.metadata import version
 from pathlib import Path
 
 import pytest
 
+from moorage.app.causes import only_cause
 from moorage.app.interrupts import Interrupted
-from moorage.cli.main import only_cause, told
+from moorage.cli.main import told
 from moorage.domain.errors import NotFound, Unavailable
 
 COMMANDS = ["up", "down", "status", "env", "doctor", "demo", "timeline", "experiment", "bench", "bench handshake"]
@@ -25,7 +27,7 @@ def environ(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
 
 
 def moorage(environ: dict[str, str], *arguments: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "moorage.cli.main", *arguments]
+    command = [sys.executable, "-m", "moorage.cli.entry", *arguments]
     return subprocess.run(command, env=environ, capture_output=True, text=True, timeout=15, check=False)
 
 
@@ -38,6 +40,14 @@ def moorage(environ: dict[str, str], *arguments: str) -> subprocess.CompletedPro
         ["up", "--hosts", "0"],
         ["up", "--host-kind", "netns", "--hosts", "2"],
         ["status", "--json", "/no/such/folder/status.json"],
+        ["status", "--json", "/tmp"],
+        ["demo", "--json", ""],
+        ["demo", "--json", "/proc/result.json"],
+        ["up", "--vif-plugging-timeout", "inf"],
+        ["up", "--vif-plugging-timeout", "1e300"],
+        ["up", "--vif-plugging-timeout", "nan"],
+        ["experiment", "normal", "--timeout", "inf"],
+        ["timeline", ""],
         ["experiment", "unheard-of"],
         ["bench", "handshake", "--boots", "0"],
         ["sail"],
@@ -56,6 +66,27 @@ def test_each_help_has_an_example(environ: dict[str, str], command: str) -> None
     ended = moorage(environ, *command.split(), "--help")
     assert ended.returncode == 0
     assert "Example: " in ended.stdout
+
+
+def test_a_kind_that_is_none_is_told_with_those_that_are(environ: dict[str, str]) -> None:
+    told = moorage(environ, "up", "--host-kind", "imaginary").stderr
+    assert "'imaginary' is none of simulated, netns, qemu" in told
+    assert "Value error" not in told
+
+
+def test_the_version_is_told(environ: dict[str, str]) -> None:
+    assert moorage(environ, "--version").stdout == f"moorage {version('moorage')}\n"
+
+
+@pytest.mark.parametrize("where", ["/dev/full", "-"])
+def test_a_result_that_cannot_be_written_is_one_line_and_1(environ: dict[str, str], where: str) -> None:
+    command = [sys.executable, "-m", "moorage.cli.entry", "doctor", "--host-kind", "simulated", "--json", where]
+    with open("/dev/full", "w") as full:
+        ended = subprocess.run(command, env=environ, stdout=full, stderr=subprocess.PIPE, text=True, check=False)
+    assert ended.returncode == 1
+    name = "stdout" if where == "-" else where
+    assert ended.stderr.splitlines()[-1] == f"moorage: the result cannot be written to {name}: No space left on device"
+    assert "Traceback" not in ended.stderr
 
 
 def test_status_of_nothing_is_not_ready_and_1(environ: dict[str, str]) -> None:
@@ -90,6 +121,8 @@ def test_a_port_in_use_is_said_before_anything_is_made(environ: dict[str, str], 
     assert ended.returncode == 1
     assert "is in use" in ended.stderr
     assert "Traceback" not in ended.stderr
+    assert "the log is" not in ended.stderr  # it would be empty
+    assert not Path(environ["XDG_STATE_HOME"], "moorage").exists()
 
 
 def test_an_unforeseen_failure_is_one_line_and_its_trace_is_kept(

@@ -3,11 +3,7 @@
 import asyncio
 import contextlib
 import gc
-import hashlib
 import json
-import os
-import secrets
-import shutil
 import socket
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -34,9 +30,12 @@ from moorage.app.evidence import Evidence
 from moorage.app.first_start import first_start
 from moorage.app.floor import FloorTable, MeasuredFloor, make_floor
 from moorage.app.hosts import Equipment, Host, Outside, find_accelerator, make_host, on_open_vswitch, simulated
+from moorage.app.listening import host_port, listening
+from moorage.app.runtime import runtime
+from moorage.app.state import write_private
 from moorage.compute.boot import PluggingRules
 from moorage.domain.agent import is_alive
-from moorage.domain.errors import Conflict, Unavailable
+from moorage.domain.errors import Unavailable
 from moorage.domain.ids import HostName
 from moorage.kit.mount import Asgi
 from moorage.kit.retry import retry
@@ -44,7 +43,6 @@ from moorage.kit.supervise import supervise
 
 Say = Callable[[str], None]
 
-LONGEST_RUNTIME = 48  # characters: sockets below it may have 107
 READY_WITHIN = 30.0  # seconds until every host has been heard
 USERS = ("admin", "demo", "nova", "neutron")
 
@@ -110,8 +108,8 @@ async def run_cloud(settings: CloudSettings, progress: Say = lambda _: None) -> 
     stamina.instrumentation.set_on_retry_hooks([])  # it would log arguments
     settings.state_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
     async with AsyncExitStack() as stack:
-        listener = stack.enter_context(_listening(settings.address, settings.port))
-        url = f"http://{settings.address}:{listener.getsockname()[1]}"
+        listener = stack.enter_context(listening(settings.address, settings.port))
+        url = f"http://{host_port(settings.address, listener.getsockname()[1])}"
         passwords = _passwords(settings.state_dir / "passwords.json")
         parts = Parts(
             bus=MemoryBus(),
@@ -168,46 +166,12 @@ async def _equipment(
 
     accelerator = await find_accelerator(settings, progress)
     progress(f"starting Open vSwitch in a world of its own ({settings.host_kind} host) …")
-    runtime = stack.enter_context(_runtime(settings.state_dir))
+    sockets = stack.enter_context(runtime(settings.state_dir))
     holder = await stack.enter_async_context(HolderProcess())
     uid_map = await asyncio.to_thread(Path(f"/proc/{holder.pid}/uid_map").read_text)
     return [
-        await on_open_vswitch(name, settings, holder.world(name), runtime, accelerator, uid_map) for name in names
-    ], runtime
-
-
-@contextlib.contextmanager
-def _runtime(state: Path) -> Iterator[Path]:
-    """Where sockets are: below the state directory, or, when that is too long a path, in a directory of their own."""
-    runtime = state / "run"
-    if len(str(runtime)) > LONGEST_RUNTIME:
-        runtime = Path("/tmp") / f"moorage-{hashlib.sha256(str(state.absolute()).encode()).hexdigest()[:16]}"
-    shutil.rmtree(runtime, ignore_errors=True)  # of a cloud that was killed
-    try:
-        runtime.mkdir(mode=0o700)
-    except OSError as error:
-        raise Unavailable(f"cannot make {runtime} for sockets: {os.strerror(error.errno or 0)}") from error
-    try:
-        yield runtime
-    finally:
-        shutil.rmtree(runtime, ignore_errors=True)
-
-
-@contextlib.contextmanager
-def _listening(address: str, port: int) -> Iterator[socket.socket]:
-    listener = socket.socket(socket.AF_INET6 if ":" in address else socket.AF_INET)
-    try:
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            listener.bind((address, port))
-        except OSError as error:
-            reason = os.strerror(error.errno or 0)
-            raise Conflict(
-                f"cannot listen on {address}:{port}: {reason}. Stop what uses it, or choose another: --listen ADDR:PORT"
-            ) from error
-        yield listener
-    finally:
-        listener.close()
+        await on_open_vswitch(name, settings, holder.world(name), sockets, accelerator, uid_map) for name in names
+    ], sockets
 
 
 class _Quiet(uvicorn.Server):
@@ -299,10 +263,6 @@ def _made(directory: Path) -> Path:
 def _passwords(path: Path) -> dict[str, str]:
     """The passwords of the users that a cloud begins with, made at its first start; mode 0600."""
     if not path.exists():
-        fresh = path.with_suffix(f".{secrets.token_hex(4)}")
-        descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        with os.fdopen(descriptor, "w") as file:
-            json.dump({user: new_password() for user in USERS}, file)
-        fresh.rename(path)
+        write_private(path, json.dumps({user: new_password() for user in USERS}))
     read = json.loads(path.read_text())
     return {user: read[user] for user in USERS}

@@ -9,7 +9,6 @@ import aiohttp
 import msgspec
 
 from moorage.app.clouds_yaml import Account
-from moorage.app.results import facts_of
 from moorage.domain.errors import Conflict, Forbidden, Invalid, NotFound, Unauthorized, Unavailable
 from moorage.domain.hops import Fact
 from moorage.kit.translating import translating
@@ -97,7 +96,7 @@ class Client:
         """All that the timeline has of a server."""
         raw = await self._send("GET", f"{self.url}/timeline/v1/servers/{server}", None)
         with translating({msgspec.MsgspecError: Unavailable}, f"reading the timeline of {server}"):
-            return facts_of(msgspec.json.decode(raw, type=_Facts).facts)
+            return from_wire(msgspec.json.decode(raw, type=_Facts).facts)
 
     async def call(self, method: str, service: str, path: str, body: Mapping[str, Any] | None = None) -> Json:
         """One call to a service, by its type in the catalog; {} for an answer without a body."""
@@ -144,11 +143,14 @@ class Client:
         self, method: str, url: str, body: Mapping[str, Any] | None, headers: Mapping[str, str]
     ) -> tuple[int, Mapping[str, str], bytes]:
         with translating({(aiohttp.ClientError, TimeoutError, OSError): Unavailable}, f"{method} {url}"):
-            async with (
-                asyncio.timeout(CALL_TIMEOUT),
-                self._session.request(method, url, json=body, headers=headers) as answer,
-            ):
-                return answer.status, answer.headers, await answer.read()
+            try:
+                async with (
+                    asyncio.timeout(CALL_TIMEOUT),
+                    self._session.request(method, url, json=body, headers=headers) as answer,
+                ):
+                    return answer.status, answer.headers, await answer.read()
+            except aiohttp.ClientConnectorError as error:
+                raise Unavailable(f"nothing answers at {self.url}: is the cloud running? moorage up") from error
 
     async def _id(self, service: str, path: str, kind: str, name_or_id: str) -> str:
         answer = await self.call("GET", service, path)

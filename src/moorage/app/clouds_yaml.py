@@ -68,23 +68,39 @@ def quoted(text: str) -> str:
     return "'" + text.replace("'", "'\\''") + "'"
 
 
-def find_account(name: str | None, state_yaml: Path, environ: Mapping[str, str] = os.environ) -> Account:
+def find_account(
+    name: str | None, state_yaml: Path, environ: Mapping[str, str] = os.environ, *, is_first: bool = False
+) -> Account:
     """The account to use: --os-cloud, else OS_CLOUD, else OS_AUTH_URL's, else the state directory's own.
 
-    Raises NotFound when no clouds.yaml has that name, Invalid when its entry cannot be used.
+    `is_first`: the state directory's file goes before all others. Raises NotFound when no clouds.yaml has that name,
+    Invalid when its entry cannot be used.
     """
     name = name or environ.get("OS_CLOUD")
-    if name is None and "OS_AUTH_URL" in environ:
+    if not name and "OS_AUTH_URL" in environ and not is_first:
         return _from_environment(environ)
-    if name is None:
-        return account_in(state_yaml, MEMBER)
+    return find_entry(name, state_yaml, environ, is_first=is_first)[2]
+
+
+def find_entry(
+    name: str | None, state_yaml: Path, environ: Mapping[str, str] = os.environ, *, is_first: bool = True
+) -> tuple[Path, str, Account]:
+    """The account of --os-cloud, else OS_CLOUD, else the state directory's own; with its file and name. Raises too."""
+    name = name or environ.get("OS_CLOUD")
+    if not name:
+        return state_yaml, MEMBER, account_in(state_yaml, MEMBER)
     files = _files(environ, state_yaml)
+    if is_first:
+        files = [state_yaml, *files[:-1]]
     for file in files:
         try:
-            return account_in(file, name)
+            return file.absolute(), name, account_in(file, name)
         except NotFound:
             continue
-    raise NotFound(f"no clouds.yaml has '{name}' (looked in {', '.join(str(file) for file in files)})")
+    raise NotFound(
+        f"no clouds.yaml has '{name}' (looked in {', '.join(str(file) for file in files)}); "
+        f"`--os-cloud {MEMBER}` takes the state directory's"
+    )
 
 
 def account_in(file: Path, name: str) -> Account:

@@ -4,6 +4,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 
+LONGEST_TIMEOUT = 86_400.0  # seconds, of vif_plugging_timeout
+
 
 class HostKind(StrEnum):
     SIMULATED = "simulated"

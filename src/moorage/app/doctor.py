@@ -1,9 +1,7 @@
 """Whether this machine can run a kind of host: privileges, packages, the port, QEMU and KVM, each with its cure."""
 
-import errno
 import os
 import shutil
-import socket
 import subprocess
 import sys
 from collections.abc import Callable, Mapping, Sequence
@@ -12,6 +10,7 @@ from pathlib import Path
 
 import moorage
 from moorage.app.config import HostKind
+from moorage.app.listening import require_free
 from moorage.domain.errors import Conflict, Invalid
 
 # what is run -> the Debian package that brings it
@@ -123,22 +122,3 @@ def port_free(address: str, port: int) -> Check:
     except (Conflict, Invalid) as error:
         return Check(what, False, error.message)
     return Check(what, True, f"free on {address}")
-
-
-def require_free(address: str, port: int) -> None:
-    """Raises Conflict when somebody listens there, Invalid when nobody can."""
-    family = socket.AF_INET6 if ":" in address else socket.AF_INET
-    with socket.socket(family, socket.SOCK_STREAM) as trial:
-        trial.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            trial.bind((address, port))
-            trial.listen(1)
-        except OSError as error:
-            if error.errno == errno.EADDRINUSE:
-                raise Conflict(
-                    f"port {port} on {address} is in use by another program: end it (`ss -ltnp sport = :{port}` shows "
-                    f"which), or choose another with --listen {address}:{port + 1 if port < 65535 else 8780}"
-                ) from error
-            raise Invalid(f"nothing can listen on {address}:{port}: {error.strerror}") from error
-        except (OverflowError, UnicodeError) as error:
-            raise Invalid(f"nothing can listen on {address}:{port}") from error

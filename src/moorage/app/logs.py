@@ -21,6 +21,7 @@ def logging_to(path: Path) -> Iterator[None]:
 
 def log_to(path: Path) -> None:
     """From now on log lines are appended to `path`, which only its owner may read."""
+    logging.raiseExceptions = False  # a disk that is full takes no lines, and is no reason to print stack traces
     path.touch(mode=0o600)
     shared: list[Processor] = [
         structlog.contextvars.merge_contextvars,

@@ -2,7 +2,7 @@
 
 import shutil
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -62,8 +62,9 @@ async def in_private(
                 async with run_cloud(settings, say) as cloud, at_hand(cloud) as access:
                     result = await flow(replace(access, devices=devices))
         except Exception:
-            keep_log.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-            shutil.copyfile(log, keep_log)
+            with suppress(OSError):  # a full disk, say: what went wrong matters more
+                keep_log.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+                shutil.copyfile(log, keep_log)
             raise
     left = leftovers(place, devices)
     return result, Step("nothing left behind", datetime.now(UTC), not left), left

@@ -4,23 +4,23 @@ import asyncio
 import json
 import os
 import signal
-import sys
 import traceback
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from functools import partial
 from typing import Never
 
 from moorage.app import processes
+from moorage.app.causes import foreseen, only_cause, unforeseen
 from moorage.app.cloud import Cloud
 from moorage.app.clouds_yaml import rendered
 from moorage.app.config import CloudSettings
-from moorage.app.doctor import require_free
-from moorage.app.interrupts import Interrupted, run
+from moorage.app.interrupts import Interrupted, heeding, run
+from moorage.app.listening import require_free
 from moorage.app.logs import log_to
 from moorage.app.private_cloud import RunCloud
 from moorage.app.state import Running, StateDir, write_private
-from moorage.domain.errors import MoorageError
 
 
 @dataclass(frozen=True)
@@ -36,19 +36,23 @@ Tell = Callable[[Report], None]
 
 def up(run_cloud: RunCloud, settings: CloudSettings, state: StateDir, tell: Tell) -> Never:
     """Run the cloud until a signal comes; raises Interrupted then, and what went wrong before."""
+    run(partial(_serve, run_cloud, settings, state, tell))
+    raise AssertionError("a cloud ended by itself")
+
+
+async def _serve(run_cloud: RunCloud, settings: CloudSettings, state: StateDir, tell: Tell) -> None:
     with state.held():
         require_free(settings.address, settings.port)
         log_to(state.log)
-        run(lambda: _serve(run_cloud, settings, state, tell))
+        await _until_cancelled(run_cloud, settings, state, tell)
 
 
-async def _serve(run_cloud: RunCloud, settings: CloudSettings, state: StateDir, tell: Tell) -> Never:
+async def _until_cancelled(run_cloud: RunCloud, settings: CloudSettings, state: StateDir, tell: Tell) -> None:
     async with run_cloud(settings, lambda text: tell(Report("preparing", text))) as cloud:
         write_private(state.clouds_yaml, rendered(cloud.url, cloud.credentials))
         state.write_running(running_now(cloud))
         tell(Report("ready", cloud.url))
         await asyncio.get_running_loop().create_future()
-    raise AssertionError("a cloud ended by itself")
 
 
 def running_now(cloud: Cloud) -> Running:
@@ -66,59 +70,76 @@ def running_now(cloud: Cloud) -> Running:
 def detached(state: StateDir, main: Callable[[Tell], None]) -> Iterator[Iterator[Report]]:
     """Run `main` as a daemon, the state's log its output; gives its reports, the last when it is ready or has failed.
 
-    Interrupted while it starts, the daemon is ended too.
+    Interrupted while it starts, the daemon is ended too: raises Interrupted once it has closed.
     """
-    state.make()
+    made = state.make()
     incoming, outgoing = os.pipe()
-    child = os.fork()
-    if child == 0:
-        os.close(incoming)
-        _daemon(state, main, outgoing)
-    os.close(outgoing)
-    os.waitpid(child, 0)  # only the daemon's parent, which ends at once
-    daemon: list[int] = []
-    with os.fdopen(incoming) as lines:
-        try:
-            yield _reports(lines, daemon)
-        except KeyboardInterrupt:
-            for pid in daemon:
-                os.kill(pid, signal.SIGTERM)
-            for _ in lines:
-                continue  # it closes; then its end of the pipe does
-            raise
+    starting = _Starting()
+    try:
+        with heeding(starting.stop):
+            child = os.fork()
+            if child == 0:
+                os.close(incoming)
+                _daemon(state, main, outgoing)
+            os.close(outgoing)
+            os.waitpid(child, 0)  # only the daemon's parent, which ends at once
+            with os.fdopen(incoming) as lines:
+                yield starting.reports(lines)
+    finally:
+        if made:
+            state.remove_if_empty()
 
 
-def _reports(lines: Iterator[str], daemon: list[int]) -> Iterator[Report]:
-    for line in lines:
-        report = Report(**json.loads(line))
-        if report.what == "pid":
-            daemon.append(int(report.text))
-            continue
-        yield report
-        if report.what in {"ready", "failed"}:
-            return
-    yield Report("failed", "it ended without a word")
+class _Starting:
+    """A daemon that starts, and is told to end when we are, as soon as we know its number."""
+
+    def __init__(self) -> None:
+        self.pid: int | None = None
+        self._is_stopped = False
+
+    def stop(self) -> None:
+        self._is_stopped = True
+        if self.pid is not None:
+            with suppress(ProcessLookupError):
+                os.kill(self.pid, signal.SIGTERM)
+
+    def reports(self, lines: Iterator[str]) -> Iterator[Report]:
+        for line in lines:
+            report = Report(**json.loads(line))
+            if report.what == "pid":
+                self.pid = int(report.text)
+                if self._is_stopped:
+                    self.stop()
+            elif not self._is_stopped:
+                yield report
+                if report.what in {"ready", "failed"} and not self._is_stopped:
+                    return
+        if self._is_stopped:  # and it has closed: its end of the pipe has
+            raise Interrupted
+        yield Report("failed", "it ended without a word")
 
 
 def _daemon(state: StateDir, main: Callable[[Tell], None], outgoing: int) -> Never:
-    os.setsid()
-    if os.fork() != 0:
-        os._exit(0)
     code = 1
     try:
-        log = os.open(state.log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
-        nothing = os.open(os.devnull, os.O_RDONLY)
-        for source, target in ((nothing, 0), (log, 1), (log, 2)):
-            os.dup2(source, target)
+        os.setsid()
+        if os.fork() != 0:
+            os._exit(0)
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, _end)
         signal.signal(signal.SIGHUP, signal.SIG_IGN)
         with os.fdopen(outgoing, "w", buffering=1) as lines:
-            code = _reporting(main, lines.write)
+            code = _reporting(state, main, lines.write)
     finally:
-        sys.stdout.flush()
         os._exit(code)
 
 
-def _reporting(main: Callable[[Tell], None], write: Callable[[str], object]) -> int:
+def _end(_number: int, _frame: object) -> None:
+    """For a signal before the cloud heeds them."""
+    raise KeyboardInterrupt
+
+
+def _reporting(state: StateDir, main: Callable[[Tell], None], write: Callable[[str], object]) -> int:
     def tell(report: Report) -> None:
         try:
             write(json.dumps({"what": report.what, "text": report.text}) + "\n")
@@ -127,12 +148,25 @@ def _reporting(main: Callable[[Tell], None], write: Callable[[str], object]) -> 
 
     tell(Report("pid", str(os.getpid())))
     try:
+        _speak_into(state)
         main(tell)
     except Interrupted:
         return 0
-    except MoorageError as error:
-        tell(Report("failed", error.message))
     except Exception as error:
-        traceback.print_exc()
-        tell(Report("failed", f"{type(error).__name__}: {error}"))
+        cause = only_cause(error)
+        said = foreseen(cause)
+        if said is None:
+            traceback.print_exc()
+            said = f"{unforeseen(cause)} (the log is {state.log})"
+        tell(Report("failed", said))
     return 1
+
+
+def _speak_into(state: StateDir) -> None:
+    """The state's log is our output from now on."""
+    log = os.open(state.log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+    nothing = os.open(os.devnull, os.O_RDONLY)
+    for source, target in ((nothing, 0), (log, 1), (log, 2)):
+        os.dup2(source, target)
+    os.close(log)
+    os.close(nothing)

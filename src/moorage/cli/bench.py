@@ -49,7 +49,7 @@ def handshake_lines(found: "Handshake") -> list[str]:
     overhead, ratio = beside_floor(found.plugged_to_running_ms.median, found.floor_ms)
     lines.append(f"  {'floor':<20}{'':>10}{_number(found.floor_ms)}")
     if overhead is not None and ratio is not None:
-        lines.append(f"  above the floor {overhead:.1f} ms, {ratio:.2f} times it")
+        lines.append(f"  the median is {ratio:.2f} times the floor, {overhead:.1f} ms above it")
     lines.append(
         f"  {found.boots} of {found.asked} became ACTIVE, {found.concurrency} at a time, device {found.device}: "
         f"{_rate(found.boots_per_s)} boots/s, {_rate(found.addresses_per_s)} addresses/s"

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
+from moorage.cli.called import called
 from moorage.cli.options import Json, Kind
 from moorage.cli.output import BOLD, NONE, Output, output
 
@@ -36,7 +37,7 @@ def command(host_kind: Kind = None, json: Json = None) -> None:
         shown, nothing_left, left = run_privately(private_settings(kind), out, flow)
         boot = with_steps(shown.boot, [nothing_left])
         say_left(out, left)
-        out.say("  next: moorage up")
+        out.say(f"  next: {called()} up")
         out.give(boot_json(boot))
     if not boot.is_fine:
         raise typer.Exit(1)

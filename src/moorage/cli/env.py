@@ -15,15 +15,14 @@ def command(
     state_dir: State = None,
 ) -> None:
     """Print shell variables for OpenStack clients."""
-    from moorage.app.clouds_yaml import MEMBER, account_in, quoted
+    from moorage.app.clouds_yaml import find_entry, quoted
     from moorage.app.clouds_yaml import openrc as as_openrc
     from moorage.app.state import StateDir, default_state_dir
 
     clouds_yaml = StateDir((state_dir or default_state_dir()).absolute()).clouds_yaml
-    name = os_cloud or MEMBER
-    account = account_in(clouds_yaml, name)
+    file, name, account = find_entry(os_cloud, clouds_yaml)
     if openrc:
         print(as_openrc(account), end="")
     else:
-        print(f"export OS_CLIENT_CONFIG_FILE={quoted(str(clouds_yaml))}")
+        print(f"export OS_CLIENT_CONFIG_FILE={quoted(str(file))}")
         print(f"export OS_CLOUD={quoted(name)}")

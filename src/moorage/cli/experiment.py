@@ -4,8 +4,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from moorage.app.config import LONGEST_TIMEOUT
 from moorage.app.experiments import Experiment
-from moorage.cli.options import Json, Kind
+from moorage.cli.options import Json, Kind, one_of
 from moorage.cli.output import NONE, output
 
 if TYPE_CHECKING:
@@ -13,17 +14,29 @@ if TYPE_CHECKING:
     from moorage.app.results import Step
 
 
+def _experiment(text: str) -> Experiment:
+    return one_of(Experiment, text)
+
+
 def command(
     which: Annotated[
         Experiment,
         typer.Argument(
-            metavar="EXPERIMENT", help="normal: the agent is well; agent-down: not fatal; agent-down-fatal."
+            parser=_experiment,
+            metavar="EXPERIMENT",
+            autocompletion=lambda: list(Experiment),
+            help="normal: the agent is well; agent-down: not fatal; agent-down-fatal.",
         ),
     ],
     host_kind: Kind = None,
     timeout: Annotated[
         float | None,
-        typer.Option(min=0.1, metavar="SECONDS", help="vif_plugging_timeout [5, for normal 300]."),
+        typer.Option(
+            min=0.1,
+            max=LONGEST_TIMEOUT,
+            metavar="SECONDS",
+            help="vif_plugging_timeout, up to a day [5, for normal 300].",
+        ),
     ] = None,
     json: Json = None,
 ) -> None:

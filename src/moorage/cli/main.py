@@ -2,14 +2,15 @@
 
 import sys
 import traceback
-from typing import Never
+from typing import Annotated, Never
 
 import typer
 
+from moorage.app import runtime
+from moorage.app.causes import foreseen, only_cause, unforeseen
 from moorage.app.private import sweep_all
 from moorage.app.state import failure_log
 from moorage.cli import bench, console, demo, doctor, down, env, experiment, forward, status, timeline, up
-from moorage.domain.errors import MoorageError
 
 FINE, FAILED, WRONG_USE, INTERRUPTED = 0, 1, 2, 130
 
@@ -24,9 +25,22 @@ app = typer.Typer(
 )
 
 
+def _say_version(is_asked: bool) -> None:
+    if is_asked:
+        from importlib.metadata import version
+
+        print(f"moorage {version('moorage')}")
+        raise typer.Exit
+
+
 @app.callback()
-def clear_the_way() -> None:
+def clear_the_way(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_say_version, is_eager=True, help="Show the version and exit.")
+    ] = False,
+) -> None:
     sweep_all()  # what a killed demo, experiment or bench has left
+    runtime.sweep()  # what a killed cloud has
 
 
 for name, module, example in (
@@ -68,21 +82,9 @@ def told(error: Exception) -> int:
     if type(cause).__name__ == "Interrupted":  # its module would bring uvloop into every --help
         print("moorage: interrupted; everything is closed", file=sys.stderr)
         return INTERRUPTED
-    if isinstance(cause, MoorageError):
-        print(f"moorage: {cause.message}", file=sys.stderr)
-        return FAILED
-    line = f"moorage: an unforeseen failure: {type(cause).__name__}: {cause}".replace("\n", " ")
-    print(f"{line} ({_noted(error)})", file=sys.stderr)
+    said = foreseen(cause) or f"{unforeseen(cause)} ({_noted(error)})"
+    print(f"moorage: {said}", file=sys.stderr)
     return FAILED
-
-
-def only_cause(error: Exception) -> Exception:
-    """What failed in a group of tasks; the group itself when several things did, none of them ours."""
-    if not isinstance(error, ExceptionGroup):
-        return error
-    causes = [only_cause(inner) for inner in error.exceptions]
-    ours = [cause for cause in causes if isinstance(cause, MoorageError)]
-    return ours[0] if ours else causes[0] if len(causes) == 1 else error
 
 
 def _noted(error: Exception) -> str:

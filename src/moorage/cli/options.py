@@ -1,7 +1,10 @@
 """Options that several commands share."""
 
+import os
+from contextlib import suppress
+from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, TypeVar
 
 import typer
 
@@ -9,10 +12,39 @@ from moorage.app.config import HostKind
 from moorage.app.state import parse_listen
 from moorage.domain.errors import Invalid
 
+Word = TypeVar("Word", bound=StrEnum)
+
+
+def one_of(kind: type[Word], text: str) -> Word:
+    """The word of `kind` that is meant; told in a sentence when there is none."""
+    try:
+        return kind(text)
+    except ValueError:
+        raise typer.BadParameter(f"'{text}' is none of {', '.join(kind)}") from None
+
+
+def _kind(text: str) -> HostKind:
+    return one_of(HostKind, text)
+
 
 def _writable(value: str | None) -> str | None:
-    if value is not None and value != "-" and not Path(value).absolute().parent.is_dir():
-        raise typer.BadParameter(f"there is no folder {Path(value).absolute().parent}")
+    if value is None or value == "-":
+        return value
+    path = Path(value)
+    if path.is_dir():
+        raise typer.BadParameter(f"'{value}' is a folder: name a file in it")
+    if not path.absolute().parent.is_dir():
+        raise typer.BadParameter(f"there is no folder {path.absolute().parent}")
+    if path.exists() and not path.is_file():
+        return value  # a pipe, say, which is opened once
+    is_new = not path.exists()
+    try:
+        os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o666))
+    except OSError as error:
+        raise typer.BadParameter(f"'{value}' cannot be written: {error.strerror}") from error
+    if is_new:
+        with suppress(OSError):
+            path.unlink()
     return value
 
 
@@ -26,7 +58,13 @@ def _listen(value: str) -> str:
 
 Kind = Annotated[
     HostKind | None,
-    typer.Option("--host-kind", help="What guests run on. Default: qemu where it can run, else simulated."),
+    typer.Option(
+        "--host-kind",
+        parser=_kind,
+        metavar="|".join(HostKind),
+        autocompletion=lambda: list(HostKind),
+        help="What guests run on. Default: qemu where it can run, else simulated.",
+    ),
 ]
 Json = Annotated[
     str | None,

@@ -5,9 +5,11 @@ import os
 import sys
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, TextIO
+
+from moorage.domain.errors import Unavailable
 
 GREEN, RED, DIM, BOLD = "32", "31", "2", "1"
 NONE = "\u2013"  # a dash: nothing here, or not tried
@@ -50,21 +52,38 @@ class Output:
         if self._json_to is None:
             return
         text = json.dumps(data, indent=2, ensure_ascii=False) + "\n"
-        if self._json_to == "-":
-            sys.stdout.write(text)
-            sys.stdout.flush()
-        else:
-            Path(self._json_to).write_text(text)
+        try:
+            if self._json_to == "-":
+                sys.stdout.write(text)
+                sys.stdout.flush()
+            else:
+                Path(self._json_to).write_text(text)
+        except OSError as error:
+            name = self._json_to
+            if name == "-":
+                name = "stdout"
+                _silence(sys.stdout)
+            elif Path(name).is_file():
+                Path(name).unlink(missing_ok=True)  # half of it
+            raise Unavailable(f"the result cannot be written to {name}: {error.strerror}") from error
 
     def _write(self, text: str) -> None:
         try:
             self._people.write(text)
             self._people.flush()
-        except BrokenPipeError:
-            return  # nobody reads: what has been begun is ended in order all the same
+        except OSError:  # nobody reads, or the disk is full: what has been begun is ended in order all the same
+            _silence(self._people)
         except UnicodeEncodeError:  # a terminal without UTF-8
             self._people.write(text.encode("ascii", "replace").decode())
             self._people.flush()
+
+
+def _silence(stream: TextIO) -> None:
+    """What is written from now on goes nowhere; what could not be written is not tried once more at Python's end."""
+    with suppress(OSError, ValueError):  # it is no file
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, stream.fileno())
+        os.close(nowhere)
 
 
 @contextmanager

@@ -12,8 +12,14 @@ if TYPE_CHECKING:
     from moorage.domain.hops import Fact
 
 
+def _named(value: str) -> str:
+    if not value:
+        raise typer.BadParameter("a server's name or id is wanted, not nothing")
+    return value
+
+
 def command(
-    server: Annotated[str, typer.Argument(help="Its name or id.")],
+    server: Annotated[str, typer.Argument(callback=_named, help="Its name or id.")],
     os_cloud: OsCloud = None,
     json: Json = None,
     state_dir: State = None,
@@ -29,7 +35,8 @@ def command(
     from moorage.app.state import StateDir, default_state_dir
     from moorage.cli.hop_lines import hop_lines
 
-    account = find_account(os_cloud, StateDir((state_dir or default_state_dir()).absolute()).clouds_yaml)
+    state = StateDir((state_dir or default_state_dir()).absolute())
+    account = find_account(os_cloud, state.clouds_yaml, is_first=state_dir is not None)
 
     async def look() -> "tuple[Body, list[Fact]]":
         async with logged_in(account) as client:

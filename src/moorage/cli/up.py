@@ -1,10 +1,13 @@
 """`moorage up`: the whole cloud in one process."""
 
+import shlex
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from moorage.app.config import LONGEST_TIMEOUT
+from moorage.cli.called import called
 from moorage.cli.options import Kind, Listen, State
 from moorage.cli.output import Output, output
 
@@ -15,7 +18,13 @@ def command(
     detach: Annotated[bool, typer.Option("--detach", help="Return once it is ready; it runs on.")] = False,
     listen: Listen = "127.0.0.1:8780",
     vif_plugging_timeout: Annotated[
-        float, typer.Option(min=0.0, metavar="SECONDS", help="How long a boot waits for its ports; 0: never wait.")
+        float,
+        typer.Option(
+            min=0.0,
+            max=LONGEST_TIMEOUT,
+            metavar="SECONDS",
+            help="How long a boot waits for its ports, up to a day; 0: never wait.",
+        ),
     ] = 300.0,
     vif_plugging_is_fatal: Annotated[
         bool, typer.Option(help="Whether a boot fails when its ports are not ready in time.")
@@ -62,7 +71,7 @@ def command(
                     say_ready(out, report.text, state.clouds_yaml, state_dir)
                 case "failed":
                     out.end_line()
-                    raise Unavailable(f"{report.text} (the log is {state.log})")
+                    raise Unavailable(report.text)
 
         def main(tell: Tell) -> None:
             up(start_cloud, settings, state, tell)
@@ -76,10 +85,11 @@ def command(
 
 def say_ready(out: Output, url: str, clouds_yaml: Path, state_dir: Path | None) -> None:
     """Where the cloud is, and three lines to paste."""
-    place = f" --state-dir {state_dir.absolute()}" if state_dir is not None else ""
+    me = called()
+    place = f" --state-dir {shlex.quote(str(state_dir.absolute()))}" if state_dir is not None else ""
     out.say(f"ready: {url}")
     out.say(f"clouds.yaml: {clouds_yaml}")
     out.say()
-    out.say(f'  eval "$(moorage env{place})"')
+    out.say(f'  eval "$({me} env{place})"')
     out.say("  openstack server create --image moorage-guest --flavor m1.tiny --network private --wait hello")
-    out.say("  moorage timeline hello")
+    out.say(f"  {me} timeline hello")

@@ -132,8 +132,10 @@ class Acting:
         """The last `length` lines of the console (None: all). Raises Conflict when there is none, Unavailable."""
         row = await self.own(server, caller)
         now = self.clock.now()
-        if row.host is None or not await self._is_alive(row.host, now):
-            raise Conflict(f"Instance {server} is not ready: it has no host that lives.")
+        if row.host is None:
+            raise Conflict(f"Instance {server} is not ready: it has never been on a host, and has no console.")
+        if not await self._is_alive(row.host, now):
+            raise Conflict(f"Instance {server} is not ready: its host {row.host} does not answer.")
         try:
             answer = await self.bus.call(f"compute.{row.host}", ConsoleWanted(server=row.id), timeout=10.0)
         except NotFound as error:

@@ -36,6 +36,12 @@ _encoder = msgspec.msgpack.Encoder()
 _replies = msgspec.msgpack.Decoder(Reply)
 
 
+def python_path(environ: Mapping[str, str]) -> str:
+    """PYTHONPATH for a Python of our own: ourselves first, then what the user has there."""
+    ours = str(Path(moorage.__file__).parents[1])
+    return os.pathsep.join(filter(None, [ours, environ.get("PYTHONPATH")]))
+
+
 class HolderProcess:
     """A holder of our own, for the length of an `async with`: its world ends with it, and leaves nothing behind.
 
@@ -61,7 +67,7 @@ class HolderProcess:
                     stdin=DEVNULL,
                     pass_fds=[theirs.fileno()],
                     start_new_session=True,  # Ctrl-C is for us: we end it when we are done with it
-                    env={**os.environ, "PYTHONPATH": str(Path(moorage.__file__).parents[1])},
+                    env={**os.environ, "PYTHONPATH": python_path(os.environ)},
                 )
             except OSError as error:
                 connection.close()

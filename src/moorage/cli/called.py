@@ -1,0 +1,20 @@
+"""The command as its user has called it, for lines to paste."""
+
+import os
+import shlex
+import shutil
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+
+def called(argv: Sequence[str] | None = None, environ: Mapping[str, str] = os.environ) -> str:
+    """`moorage` where the shell finds this one by that name, else its path, quoted for the shell."""
+    program = (sys.argv if argv is None else argv)[0]
+    if Path(program).suffix == ".py":
+        return f"{shlex.quote(sys.executable)} -m moorage.cli.entry"
+    found = shutil.which("moorage", path=environ.get("PATH", os.defpath))
+    if found is not None and os.path.realpath(found) == os.path.realpath(program):
+        return "moorage"
+    plain = os.path.normpath(program)  # script/../.venv/bin/moorage, as script/demo calls it
+    return shlex.quote(plain if os.path.realpath(plain) == os.path.realpath(program) else program)
