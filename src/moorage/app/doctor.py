@@ -112,7 +112,7 @@ def kvm() -> Check:
         os.close(os.open(device, os.O_RDWR | os.O_CLOEXEC))
     except OSError as error:
         return Check("KVM", None, f"/dev/kvm: {error.strerror}: guests are emulated (TCG)")
-    return Check("KVM", None, "/dev/kvm opens; the first start since the machine's own tries whether it works")
+    return Check("KVM", None, "/dev/kvm opens; after each boot of this machine the first start tries whether it works")
 
 
 def port_free(address: str, port: int) -> Check:
