@@ -6,7 +6,6 @@ from moorage.app.results import (
     Boot,
     Step,
     boot_json,
-    facts_of,
     held_ms,
     hop_times,
     plugged_to_running_ms,
@@ -14,6 +13,7 @@ from moorage.app.results import (
 )
 from moorage.domain.hops import HOPS, Fact, Hop, SubFact
 from moorage.domain.ids import PortId
+from moorage.wire.facts import from_wire
 from moorage.wire.messages import FactSpec
 
 ASKED = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
@@ -70,7 +70,7 @@ def test_words_that_we_do_not_know_are_passed_over() -> None:
         FactSpec(what="asked", wall=ASKED, monotonic=0.0, who="compute-api", server="s"),
         FactSpec(what="teleported", wall=ASKED, monotonic=0.0, who="the future"),
     ]
-    assert [told.what for told in facts_of(specs)] == [Hop.ASKED]
+    assert [told.what for told in from_wire(specs)] == [Hop.ASKED]
 
 
 def test_the_json_has_the_keys_that_checks_rely_on() -> None:

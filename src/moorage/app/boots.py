@@ -6,10 +6,10 @@ from datetime import UTC, datetime
 from moorage.app.client import Json
 from moorage.app.config import HostKind
 from moorage.app.private_cloud import Access
-from moorage.app.results import Boot, Step, hop_times
+from moorage.app.results import Boot, Step, hop_times, told_at
 from moorage.app.watching import seen
 from moorage.domain.errors import Unavailable
-from moorage.domain.hops import Fact, Hop, boot_of
+from moorage.domain.hops import Fact, Hop, SubFact
 from moorage.domain.ids import PortId, device_name
 
 IMAGE, FLAVOR, NETWORK = "moorage-guest", "m1.tiny", "private"
@@ -52,15 +52,14 @@ async def port_of(access: Access, server: str) -> Json | None:
     return port
 
 
-async def told(access: Access, server: str, awaited: Sequence[Hop]) -> list[Fact]:
-    """The server's facts, once all the hops `awaited` are among them, or else as they are after a while."""
+async def told(access: Access, server: str, awaited: Sequence[Hop | SubFact]) -> list[Fact]:
+    """The server's facts, once all those `awaited` are among them, or else as they are after a while."""
     facts: list[Fact] = []
 
     async def look() -> bool | None:
         nonlocal facts
         facts = await access.member.facts(server)
-        found = boot_of(facts)
-        return True if all(found[hop] is not None for hop in awaited) else None
+        return True if all(told_at(facts, what) is not None for what in awaited) else None
 
     await seen(look, limit=FACTS_LIMIT, every=0.02)
     return facts

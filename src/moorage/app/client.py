@@ -12,6 +12,7 @@ from moorage.app.clouds_yaml import Account
 from moorage.domain.errors import Conflict, Forbidden, Invalid, NotFound, Unauthorized, Unavailable
 from moorage.domain.hops import Fact
 from moorage.kit.translating import translating
+from moorage.wire.facts import from_wire
 from moorage.wire.messages import FactSpec
 
 Json = dict[str, Any]  # as JSON comes

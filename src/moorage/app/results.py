@@ -6,8 +6,6 @@ from datetime import datetime
 from typing import Any
 
 from moorage.domain.hops import HOPS, Fact, Hop, SubFact, boot_of
-from moorage.domain.ids import Generation, HostName, PortId, ServerId
-from moorage.wire.messages import FactSpec
 from moorage.wire.times import exact
 
 
@@ -48,27 +46,6 @@ class Boot:
         return all(step.ok is not False for step in self.steps)
 
 
-def facts_of(specs: Iterable[FactSpec]) -> list[Fact]:
-    """The facts that we know the words for, as values of the domain."""
-    words: dict[str, Hop | SubFact] = {word.value: word for kind in (Hop, SubFact) for word in kind}
-    return [
-        Fact(
-            what=words[spec.what],
-            wall=spec.wall,
-            monotonic=spec.monotonic,
-            who=spec.who,
-            server=None if spec.server is None else ServerId(spec.server),
-            port=None if spec.port is None else PortId(spec.port),
-            generation=None if spec.generation is None else Generation(spec.generation),
-            attempt=spec.attempt,
-            host=None if spec.host is None else HostName(spec.host),
-            detail=spec.detail,
-        )
-        for spec in specs
-        if spec.what in words
-    ]
-
-
 def hop_times(facts: Iterable[Fact]) -> tuple[HopTime, ...]:
     """The ten hops of the latest boot in the words' order, with their times since `asked`."""
     found = boot_of(facts)
@@ -82,9 +59,14 @@ def held_ms(facts: Sequence[Fact]) -> float | None:
     None unless both were told.
     """
     found = boot_of(facts)
-    asked = found[Hop.ASKED]
-    held = max((fact.wall for fact in facts if fact.what is SubFact.HELD and _since(fact, asked)), default=None)
-    return _ms(held, found[Hop.RUNNING])
+    return _ms(told_at(facts, SubFact.HELD), found[Hop.RUNNING])
+
+
+def told_at(facts: Iterable[Fact], what: Hop | SubFact) -> datetime | None:
+    """When it last happened in the latest boot; None when it did not, or is not told yet."""
+    facts = tuple(facts)
+    asked = boot_of(facts)[Hop.ASKED]
+    return max((fact.wall for fact in facts if fact.what is what and _since(fact, asked)), default=None)
 
 
 def plugged_to_running_ms(facts: Iterable[Fact]) -> float | None:

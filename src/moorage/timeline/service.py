@@ -32,8 +32,7 @@ class TimelineService:
     async def handle(self, message: Message) -> Message | None:
         """One message of the queue `timeline`. Facts are cast, but a call is answered too: when they are kept."""
         if isinstance(message, Facts):
-            facts = [from_wire(spec) for spec in message.facts]
-            await self.store.add([fact for fact in facts if fact is not None])
+            await self.store.add(from_wire(message.facts))
             return Done()
         log.warning("a message that is not for the timeline", message=type(message).__name__)
         return None

@@ -1,5 +1,7 @@
 """Facts as they travel: over the bus, and in the timeline's own API."""
 
+from collections.abc import Iterable
+
 from moorage.domain.hops import WORDS, Fact
 from moorage.domain.ids import Generation, HostName, PortId, ServerId
 from moorage.wire.messages import FactSpec
@@ -20,20 +22,21 @@ def to_wire(fact: Fact) -> FactSpec:
     )
 
 
-def from_wire(spec: FactSpec) -> Fact | None:
-    """The fact; None for a word that we do not know (a newer teller's)."""
-    what = WORDS.get(spec.what)
-    if what is None:
-        return None
-    return Fact(
-        what=what,
-        wall=spec.wall,
-        monotonic=spec.monotonic,
-        who=spec.who,
-        server=ServerId(spec.server) if spec.server else None,
-        port=PortId(spec.port) if spec.port else None,
-        generation=Generation(spec.generation) if spec.generation else None,
-        attempt=spec.attempt,
-        host=HostName(spec.host) if spec.host else None,
-        detail=spec.detail,
-    )
+def from_wire(specs: Iterable[FactSpec]) -> list[Fact]:
+    """The facts, but those in a word that we do not know (a newer teller's)."""
+    return [
+        Fact(
+            what=WORDS[spec.what],
+            wall=spec.wall,
+            monotonic=spec.monotonic,
+            who=spec.who,
+            server=ServerId(spec.server) if spec.server else None,
+            port=PortId(spec.port) if spec.port else None,
+            generation=Generation(spec.generation) if spec.generation else None,
+            attempt=spec.attempt,
+            host=HostName(spec.host) if spec.host else None,
+            detail=spec.detail,
+        )
+        for spec in specs
+        if spec.what in WORDS
+    ]
