@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from functools import partial
+from itertools import pairwise
 
 import pytest
 import structlog
@@ -248,6 +249,108 @@ async def test_what_somebody_can_mend_is_tried_for_ever_with_one_alarm(failing: 
             await asyncio.sleep(6)
             assert await world.is_empty()
     assert [entry["log_level"] for entry in logs] == ["error", "info"]
+
+
+def failing_at(*ports: str, status: int = 500) -> Script:
+    """Fails at every request with one of these ports' events in it."""
+    return lambda events: Answer(status) if any(event.tag in ports for event in events) else taken(events)
+
+
+@pytest.mark.parametrize("status", [500, 503])
+async def test_an_event_that_compute_always_fails_at_holds_up_no_other(status: int) -> None:
+    with structlog.testing.capture_logs() as logs:
+        async with telling(taken, *[failing_at("p1", status=status)] * 1000, latency=0.1, ports=5) as world:
+            await world.up("p5")
+            await asyncio.sleep(0.01)
+            for port in ("p1", "p2", "p3"):  # one request, while p5 is told
+                await world.up(port)
+            await asyncio.sleep(2)
+            told = [events for _, events in world.compute.posts]
+            assert [len(events) for events in told[:4]] == [1, 3, 3, 1]
+            assert [("p2", "vif-plugged")] in told
+            assert [("p3", "vif-plugged")] in told
+            await asyncio.sleep(30)
+            for port in ("p2", "p4"):  # newer news, of one that was suspected and of another
+                await world.down(port) if port == "p2" else await world.up(port)
+                await asyncio.sleep(0.25)
+                assert world.compute.said(port)[-1] >= asyncio.get_running_loop().time() - 0.25
+            assert 5 < len(world.compute.said("p1")) < 20
+            waits = [later - earlier for earlier, later in pairwise(world.compute.said("p1"))]
+            assert max(waits) < 5.5  # it is tried for ever
+            await world.down("p1")
+            world.compute.script.clear()
+            await asyncio.sleep(6)
+            assert world.compute.posts[-1][1] == [("p1", "vif-unplugged")]
+            assert await world.is_empty()
+    errors = [entry["event"] for entry in logs if entry["log_level"] == "error"]
+    assert len(errors) == 2  # one when compute failed, one when the event was found that is the cause
+    assert [entry["port"] for entry in logs if entry["event"].startswith("compute fails at one event")] == ["p1"]
+
+
+async def test_compute_that_fails_at_everything_is_asked_at_a_bounded_rate_and_told_all_in_the_end() -> None:
+    async with telling(*[answering(500)] * 10_000, ports=130) as world:
+        await world.store.update_bound(HOST, partial(reported_up, report=report(1)))
+        await asyncio.sleep(120)
+        assert 20 < len(world.compute.posts) < 60
+        world.compute.script.clear()
+        await asyncio.sleep(6)
+        assert await world.is_empty()
+        assert {events[0][0] for _, events in world.compute.posts[-130:]} == {f"p{one}" for one in range(1, 131)}
+
+
+async def test_the_order_of_a_port_holds_when_its_first_news_fails() -> None:
+    async with telling(*[failing_at("p1")] * 1000) as world:
+        await world.up("p1", 1)
+        await asyncio.sleep(3)
+        await world.store.update(PortId("p1"), lambda port: replace(port, name="x"))
+        await asyncio.sleep(10)
+        assert {event for _, events in world.compute.posts for event in events} == {("p1", "vif-plugged")}
+        world.compute.script.clear()
+        await asyncio.sleep(6)
+        assert [events for _, events in world.compute.posts[-2:]] == [[("p1", "vif-plugged")], [("p1", "changed")]]
+
+
+@pytest.mark.parametrize(
+    ("name", "limit"),
+    [(CHANGED, 60), (DELETED, 600), (EventName.VIF_UNPLUGGED, 600)],
+)
+@pytest.mark.parametrize("is_late", [False, True])
+async def test_news_is_told_up_to_its_age_and_not_after(name: EventName, limit: int, is_late: bool) -> None:
+    async with telling(*[refusing] * 10_000) as world:
+        if name is EventName.VIF_UNPLUGGED:
+            world.compute.script.clear()
+            await world.up("p1", 1)
+            await asyncio.sleep(1)
+            world.compute.script += [refusing] * 10_000
+            await world.down("p1", 2)
+        elif name is DELETED:
+            await world.store.delete_port(PortId("p1"))
+        else:
+            await world.store.update(PortId("p1"), lambda port: replace(port, name="x"))
+        await asyncio.sleep(limit - 6)  # a try is due each 5 s
+        assert await world.why_dead() == []
+        if is_late:
+            await asyncio.sleep(12)
+        world.compute.script.clear()
+        posts = len(world.compute.posts)
+        await asyncio.sleep(5.5)
+        assert await world.is_empty()
+        if is_late:
+            assert await world.why_dead() == ["it grew too old before it could be delivered"]
+            assert len(world.compute.posts) == posts
+        else:
+            assert await world.why_dead() == []
+            assert world.compute.posts[-1][1] == [("p1", name.removeprefix("network-"))]
+
+
+async def test_changes_while_compute_is_away_are_told_once() -> None:
+    async with telling(*[refusing] * 8) as world:
+        for number in range(20):
+            await world.store.update(PortId("p1"), partial(replace, name=str(number)))
+            await asyncio.sleep(0.2)
+        await asyncio.sleep(60)
+        assert [events for _, events in world.compute.posts[8:]] == [[("p1", "changed")]]
+        assert await world.is_empty()
 
 
 async def test_news_that_comes_while_compute_is_away_is_told_when_it_is_back() -> None:

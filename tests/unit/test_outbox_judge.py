@@ -12,8 +12,10 @@ from moorage.domain.events import (
     OutboxItem,
     Verdict,
     delay_after,
+    goes_alone,
     is_forgotten,
     judge,
+    refused,
 )
 from moorage.domain.ids import PortId, ServerId
 
@@ -60,6 +62,20 @@ def test_other_answers_between_do_not_bring_the_end_nearer() -> None:
     one = judge(judge(item(), 404, NOW).item, 422, NOW).item
     assert one.not_found == 1
     assert judge(one, 404, NOW).verdict is AGAIN
+
+
+def test_after_two_requests_that_compute_failed_at_an_event_goes_alone_and_later_each_time() -> None:
+    one, delays = item(), []
+    for tries in range(8):
+        assert goes_alone(one) is (tries >= 2)
+        judgement = refused(one, NOW)
+        assert (judgement.verdict, judgement.item.refused_at) == (AGAIN, NOW)
+        one = judgement.item
+        assert one.due_at is not None
+        delays.append(one.due_at - NOW)
+    assert delays == [delay_after(tries) for tries in range(8)]
+    blamed = refused(one, NOW, is_cause=True).item
+    assert refused(blamed, NOW).item.is_blamed
 
 
 def test_the_pause_grows_and_is_bounded() -> None:

@@ -45,6 +45,9 @@ class OutboxItem:
     first_not_found_at: datetime | None = None
     due_at: datetime | None = None  # None: at once
     generation: Generation | None = None  # that the port was bound in when the event was made
+    refused: int = 0  # whole requests with it that compute failed at (5xx)
+    refused_at: datetime | None = None  # the last of them
+    is_blamed: bool = False  # it failed alone, while others were taken
 
 
 @dataclass(frozen=True)
@@ -78,6 +81,7 @@ FORGOTTEN_AFTER = {  # news that nobody needs any more when it is this old
 }
 NOT_FOUND_TRIES = 3
 NOT_FOUND_WITHIN = timedelta(seconds=30)
+REFUSED_TOGETHER = 2  # requests that failed (5xx), after which an event is sent alone: it may be the cause
 FIRST_DELAY = timedelta(milliseconds=100)
 LONGEST_DELAY = timedelta(seconds=5)
 
@@ -112,6 +116,24 @@ def judge(item: OutboxItem, code: int, now: datetime, *, still_so: bool = True) 
     if code == 400:
         return Judgement(Verdict.DEAD, tried, "compute cannot read this event (400)")
     return Judgement(Verdict.AGAIN, tried, f"answered {code}")
+
+
+def refused(item: OutboxItem, now: datetime, *, is_cause: bool = False) -> Judgement:
+    """What becomes of `item` after compute failed (5xx) at the whole request: again, each time later."""
+    again = replace(
+        item,
+        tries=item.tries + 1,
+        due_at=now + delay_after(item.refused),
+        refused=item.refused + 1,
+        refused_at=now,
+        is_blamed=item.is_blamed or is_cause,
+    )
+    return Judgement(Verdict.AGAIN, again, "compute failed at its request")
+
+
+def goes_alone(item: OutboxItem) -> bool:
+    """Whether it must not be in a request with others, which it might take down with it."""
+    return item.refused >= REFUSED_TOGETHER
 
 
 def is_forgotten(item: OutboxItem, now: datetime) -> bool:

@@ -3,12 +3,23 @@
 import asyncio
 from collections.abc import Sequence
 from dataclasses import replace
+from datetime import datetime
 from typing import Never
 
 import structlog
 
 from moorage.domain.errors import Unavailable
-from moorage.domain.events import EventName, Judgement, OutboxItem, Verdict, delay_after, is_forgotten, judge
+from moorage.domain.events import (
+    EventName,
+    Judgement,
+    OutboxItem,
+    Verdict,
+    delay_after,
+    goes_alone,
+    is_forgotten,
+    judge,
+    refused,
+)
 from moorage.domain.hops import Fact, Hop
 from moorage.domain.news import still_says
 from moorage.seams.clock import Clock
@@ -37,6 +48,9 @@ class Notifier:
         self._clock = clock
         self._timeline = timeline
         self._failures = 0  # whole requests in a row that nobody could take
+        self._took_at: datetime | None = None  # when compute last took a request
+        self._alone_from = clock.now()  # when an event may be sent alone again: not at once after one has failed
+        self._is_alarmed = False
 
     async def run(self) -> Never:
         """Deliver until cancelled. What was taken before and not settled is sent again."""
@@ -67,22 +81,36 @@ class Notifier:
         return [item for item in items if item not in old]
 
     async def _deliver(self, items: Sequence[OutboxItem]) -> None:
-        if not items:
+        """One try for each: together first, then one by one those that must go alone, until one of these fails."""
+        together = [item for item in items if not goes_alone(item)]
+        alone = sorted(filter(goes_alone, items), key=lambda item: item.refused)  # the likely culprits last
+        if together and not await self._tell(together):
+            await self._put_off(alone)
             return
+        while alone and self._clock.now() >= self._alone_from:
+            item = alone.pop(0)
+            if not await self._tell([item]):
+                self._alone_from = self._clock.now() + delay_after(self._failures - 1)
+        if alone:
+            await self._put_off(alone)
+
+    async def _tell(self, items: Sequence[OutboxItem]) -> bool:
+        """False when compute has read none of them."""
         answer = await self._post(items)
         if answer.status in (400, 413) and not answer.codes and len(items) > 1:
             log.warning("compute refuses a whole request: its events go one by one", status=answer.status)
-            for item in items:
-                await self._deliver([item])
-            return
+            return all([await self._tell([item]) for item in items])
         codes = _codes(answer, len(items))
         if codes is None:
-            await self._wait_for_compute(items, answer)
-            return
-        if self._failures:
-            log.info("compute takes events again", failures=self._failures)
-            self._failures = 0
+            await self._not_taken(items, answer)
+            return False
+        self._failures = 0
+        self._took_at = self._clock.now()
+        if self._is_alarmed:
+            self._is_alarmed = False
+            log.info("compute takes events again")
         await self._settle(await self._judged(items, codes))
+        return True
 
     async def _post(self, items: Sequence[OutboxItem]) -> Answer:
         """Compute's answer; of status 0 when nobody answered."""
@@ -117,15 +145,49 @@ class Notifier:
                 )
         await self._outbox.settle(judgements, self._clock.now())
 
-    async def _wait_for_compute(self, items: Sequence[OutboxItem], answer: Answer) -> None:
-        """Nobody took them: an alarm, once, and a pause that grows. They stay for ever, somebody can mend it."""
-        if not self._failures:
-            log.error("compute does not take events; they are kept", status=answer.status, why=answer.reason)
+    async def _not_taken(self, items: Sequence[OutboxItem], answer: Answer) -> None:
+        """They stay for ever, somebody can mend it: an alarm, once, and a pause that grows.
+
+        When compute failed at what it read (5xx), one of the events may be why: each waits by itself, and the others'
+        news goes on. Otherwise nobody can be told anything now.
+        """
         pause = delay_after(self._failures)
         self._failures += 1
-        again = [Judgement(Verdict.AGAIN, replace(item, tries=item.tries + 1, due_at=None)) for item in items]
-        await self._outbox.settle(again, self._clock.now())
+        now = self._clock.now()
+        if answer.status >= 500:
+            is_cause = len(items) == 1 and self._is_cause(items[0])
+            self._alarm(items, answer, is_cause=is_cause)
+            await self._settle([refused(item, now, is_cause=is_cause) for item in items])
+            return
+        self._alarm(items, answer, is_cause=False)
+        await self._settle(
+            [Judgement(Verdict.AGAIN, replace(item, tries=item.tries + 1, due_at=None)) for item in items]
+        )
         await asyncio.sleep(pause.total_seconds())
+
+    def _is_cause(self, item: OutboxItem) -> bool:
+        """Whether it fails by itself: it failed before, and others were taken since."""
+        return item.refused_at is not None and self._took_at is not None and self._took_at > item.refused_at
+
+    def _alarm(self, items: Sequence[OutboxItem], answer: Answer, *, is_cause: bool) -> None:
+        """Once until compute takes something again, and once for an event that alone is the cause."""
+        if is_cause and not items[0].is_blamed:
+            event = items[0].event
+            log.error(
+                "compute fails at one event, and takes others; it is kept",
+                event_name=event.name,
+                server=event.server,
+                port=event.tag,
+                status=answer.status,
+                why=answer.reason,
+            )
+        elif not is_cause and not self._is_alarmed and not any(item.is_blamed for item in items):
+            self._is_alarmed = True
+            log.error("compute does not take events; they are kept", status=answer.status, why=answer.reason)
+
+    async def _put_off(self, items: Sequence[OutboxItem]) -> None:
+        """Until events are sent alone again; they were not tried."""
+        await self._settle([Judgement(Verdict.AGAIN, replace(item, due_at=self._alone_from)) for item in items])
 
 
 def _codes(answer: Answer, count: int) -> Sequence[int] | None:
