@@ -21,7 +21,7 @@ from moorage.domain.events import EventName, Judgement, Verdict, judge
 from moorage.domain.ids import HostName, NetworkId, PortId, ProjectId, SubnetId
 from moorage.domain.ipam import AddressWanted
 from moorage.domain.network import Network, Pool, Subnet
-from moorage.domain.port import Port, PortStatus, details_asked, reported_down, reported_up
+from moorage.domain.port import Port, PortStatus, Provisioner, details_asked, reported_down, reported_up
 from moorage.domain.security_group import SecurityGroup, SecurityGroupRule
 from moorage.domain.segments import Segment
 from moorage.seams.network_store import Changed, NewPort
@@ -403,6 +403,57 @@ async def test_the_dead_are_kept_with_the_reason(store: SqlNetworkStore) -> None
     [dead] = await store.dead()
     assert (dead.item, dead.reason, dead.died_at) == (item, "nobody home", NOW)
     assert await store.next_due(NOW) is None
+
+
+async def test_of_the_dead_the_last_are_kept_the_last_one_first(database: Database) -> None:
+    store = SqlNetworkStore(database, LoopClock(), dead_kept=3)
+    await with_port(store)
+    await store.create_ports([replace(numbered(number), then=bind) for number in (2, 3, 4, 5)])
+    await drain(store)
+    await store.update_bound(HOST, partial(reported_up, report=report(1)))
+    items = await store.take(NOW, 100)
+    for item in reversed(items):  # the order of dying counts, not that of being born
+        await store.settle([Judgement(Verdict.DEAD, item, "")], NOW)
+    assert [dead.item.event.tag for dead in await store.dead()] == ["p1", "p2", "p3"]
+    assert [dead.item.event.tag for dead in await store.dead(1)] == ["p1"]
+
+
+async def test_a_subnet_that_loses_dhcp_makes_ready_who_waited_for_it_alone(store: SqlNetworkStore) -> None:
+    await store.create_networks([network()])
+    await store.create_subnets([subnet(), subnet("s2", "10.1.0.0/24")])
+
+    def new(number: int, *subnets: str, is_wired: bool) -> NewPort:
+        wanted = tuple(AddressWanted(SubnetId(one)) for one in subnets)
+        waiting = partial(bind, needs_dhcp=True)
+        one = replace(numbered(number), addresses=wanted, then=waiting)
+        return replace(one, then=lambda port: reported_up(waiting(port), report())) if is_wired else one
+
+    await store.create_ports(
+        [new(1, "s1", is_wired=True), new(2, "s1", is_wired=False), new(3, "s1", "s2", is_wired=True)]
+    )
+    await drain(store)
+    assert (await store.update_subnet(SubnetId("s1"), partial(replace, name="new"))).ports == []
+    changed = await store.update_subnet(SubnetId("s1"), partial(replace, enable_dhcp=False))
+    assert not changed.after.enable_dhcp
+    assert {one.after.id: one.after.awaiting for one in changed.ports} == {P1: frozenset(), P2: {Provisioner.L2}}
+    statuses = [port.status for port in await store.ports(None)]
+    assert statuses == [PortStatus.ACTIVE, PortStatus.DOWN, PortStatus.DOWN]
+    assert await drain(store) == [PLUGGED]
+    assert (await store.update_subnet(SubnetId("s1"), partial(replace, enable_dhcp=True))).ports == []
+
+
+async def test_news_that_is_replaced_never_was_and_its_tries_do_not_count(store: SqlNetworkStore) -> None:
+    await with_port(store)
+    await drain(store)
+    await store.update(P1, partial(reported_up, report=report(1)))
+    for sequence in (2, 3, 4):
+        [item] = await store.take(NOW + timedelta(hours=sequence), 100)
+        assert item.not_found == 0
+        await store.settle([judge(item, 404, NOW)], NOW)
+        change = reported_down if sequence % 2 == 0 else reported_up
+        await store.update(P1, partial(change, report=report(sequence)))
+    assert await drain(store) == [UNPLUGGED]
+    assert await store.dead() == []
 
 
 async def test_what_was_in_flight_when_it_crashed_is_taken_again(database: Database, store: SqlNetworkStore) -> None:

@@ -130,7 +130,9 @@ class Rig:
         await self.service.agents.handle(Reports(host=host, epoch=1, sequence=sequence, up=marks))
 
     async def dhcp_ready(self, port: str, *, host: str = "h1") -> None:
-        await self.service.agents.handle(DhcpReady(host=host, ports=(port,)))
+        """As if the DHCP server had read this port as it is now."""
+        marks = [mark for spec in (await self.dhcp_wanted(host)).networks for mark in spec.marks if mark.port == port]
+        await self.service.agents.handle(DhcpReady(host=host, marks=tuple(marks)))
 
     async def dhcp_wanted(self, host: str) -> Any:
         return await self.service.agents.handle(DhcpWanted(host=host, networks=()))

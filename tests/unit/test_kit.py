@@ -75,6 +75,21 @@ async def test_a_job_that_fails_frees_its_key() -> None:
         assert jobs.busy("a") is None
 
 
+async def test_a_key_is_free_in_the_moment_that_its_job_ends() -> None:
+    jobs: PerKey[str] = PerKey()
+    is_over = asyncio.Event()
+
+    async def job() -> None:
+        is_over.set()  # the last it does: whoever waits for it comes before the job's own callback
+
+    async with owned(jobs):
+        assert jobs.start("a", "look", job)
+        await is_over.wait()
+        assert jobs.start("a", "look", for_ever)
+        await asyncio.sleep(0)
+        assert jobs.busy("a") == "look"
+
+
 async def test_a_job_without_an_owner_is_not_started() -> None:
     assert not PerKey[str]().start("a", "boot", for_ever)
 

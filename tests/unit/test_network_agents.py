@@ -4,6 +4,7 @@ import asyncio
 from typing import Any
 
 import pytest
+import structlog
 from tests.unit.network_rig import DEMO, SERVER, Rig, make_rig
 
 from moorage.domain.errors import Invalid
@@ -13,6 +14,9 @@ from moorage.wire.messages import (
     DetailsWanted,
     DhcpNetworks,
     DhcpNetworkSpec,
+    DhcpPortMark,
+    DhcpReady,
+    DhcpWanted,
     LookBegan,
     LookBegins,
     PortMark,
@@ -187,6 +191,138 @@ async def test_a_ports_name_is_its_host_name_where_it_can_be() -> None:
     [spec] = await specs(rig)
     names = [one.hostname for one in spec.reservations]
     assert names == ["web-1", "host-10-0-0-4", "host-10-0-0-5", "host-10-0-0-6", "host-10-0-0-7"]
+
+
+async def test_a_full_look_without_a_wired_port_that_waits_for_dhcp_awaits_l2_again() -> None:
+    rig = make_rig()
+    network, _ = await rig.network()
+    await rig.agent("h1", has_dhcp=True)
+    port = await rig.bound_port(network)
+    await rig.ask_details(port["id"], 1)
+    await rig.report_up(port["id"], 2)
+    await asyncio.sleep(1)
+    await look(rig, await begin(rig), 3)
+    await rig.dhcp_ready(port["id"])
+    assert await status(rig, port) == "BUILD"  # nothing is wired
+    await rig.report_up(port["id"], 4)
+    assert await status(rig, port) == "ACTIVE"
+
+
+async def ready(rig: Rig, *marks: DhcpPortMark, host: str = "h1") -> None:
+    await rig.service.agents.handle(DhcpReady(host=host, marks=marks))
+
+
+async def wired_port(rig: Rig) -> tuple[Any, Any, DhcpPortMark]:
+    """A port that waits for DHCP only, its network, and what its DHCP server was told of it."""
+    network, _ = await rig.network()
+    await rig.agent("h1", has_dhcp=True)
+    port = await rig.bound_port(network)
+    await rig.report_up(port["id"], 1)
+    [spec] = await specs(rig)
+    [mark] = spec.marks
+    return network, port, mark
+
+
+async def test_what_dhcp_read_before_a_port_was_bound_anew_counts_no_more() -> None:
+    rig = make_rig()
+    _, port, old = await wired_port(rig)
+    anew = {"port": {"binding:profile": {"plug_generation": "g2"}}}
+    assert (await rig.ask("PUT", f"/v2.0/ports/{port['id']}", anew, by="nova")).status == 200
+    await rig.report_up(port["id"], 2, generation="g2")
+    await ready(rig, old)
+    assert await status(rig, port) == "DOWN"
+    await rig.dhcp_ready(port["id"])
+    assert await status(rig, port) == "ACTIVE"
+
+
+async def test_what_dhcp_read_before_a_port_had_other_addresses_counts_no_more() -> None:
+    rig = make_rig()
+    _, port, old = await wired_port(rig)
+    [kept] = port["fixed_ips"]
+    other = {"port": {"fixed_ips": [{"subnet_id": kept["subnet_id"], "ip_address": "10.0.0.77"}]}}
+    assert (await rig.ask("PUT", f"/v2.0/ports/{port['id']}", other)).status == 200
+    await ready(rig, old)
+    assert await status(rig, port) == "DOWN"
+    await ready(rig, *(await specs(rig))[0].marks, host="h2")
+    assert await status(rig, port) == "DOWN"
+    await ready(rig, *(await specs(rig))[0].marks)
+    assert await status(rig, port) == "ACTIVE"
+
+
+async def test_addresses_that_came_after_dhcp_was_ready_are_awaited_too() -> None:
+    rig = make_rig()
+    network, _ = await rig.network()
+    await rig.agent("h1", has_dhcp=True)
+    port = await rig.bound_port(network)
+    await rig.dhcp_ready(port["id"])
+    [kept] = port["fixed_ips"]
+    other = {"port": {"fixed_ips": [{"subnet_id": kept["subnet_id"], "ip_address": "10.0.0.77"}]}}
+    for _ in range(2):  # the same again asks for nothing new
+        assert (await rig.ask("PUT", f"/v2.0/ports/{port['id']}", other)).status == 200
+        await rig.report_up(port["id"], 1)
+        assert await status(rig, port) == "DOWN"
+    await rig.dhcp_ready(port["id"])
+    assert (await rig.ask("PUT", f"/v2.0/ports/{port['id']}", other)).status == 200
+    assert await status(rig, port) == "ACTIVE"
+
+
+async def test_a_subnet_that_loses_dhcp_in_the_middle_of_a_boot_holds_up_none() -> None:
+    rig = make_rig()
+    _, port, _ = await wired_port(rig)
+    [ip] = port["fixed_ips"]
+    off = {"subnet": {"enable_dhcp": False}}
+    await rig.ask("PUT", f"/v2.0/subnets/{ip['subnet_id']}", {"subnet": {"name": "only a name"}})
+    assert await status(rig, port) == "DOWN"
+    assert (await rig.ask("PUT", f"/v2.0/subnets/{ip['subnet_id']}", off)).status == 200
+    assert await status(rig, port) == "ACTIVE"
+    assert [fact.what for fact in rig.facts.told] == ["bound", "ready"]  # no DHCP server has said anything
+    [item] = await rig.store.take(rig.service.clock.now(), 100)
+    assert (item.event.name, item.event.tag) == ("network-vif-plugged", port["id"])
+
+
+async def test_a_subnet_that_loses_dhcp_before_the_port_is_wired_leaves_it_to_the_agent() -> None:
+    rig = make_rig()
+    network, subnet = await rig.network()
+    await rig.agent("h1", has_dhcp=True)
+    port = await rig.bound_port(network)
+    await rig.ask("PUT", f"/v2.0/subnets/{subnet['id']}", {"subnet": {"enable_dhcp": False}})
+    assert await status(rig, port) == "DOWN"
+    await rig.report_up(port["id"], 1)
+    assert await status(rig, port) == "ACTIVE"
+
+
+async def test_a_port_that_moves_to_a_subnet_without_dhcp_awaits_it_no_more() -> None:
+    rig = make_rig()
+    network, port, _ = await wired_port(rig)
+    plain = await rig.make("subnet", network_id=network["id"], cidr="10.1.0.0/24", enable_dhcp=False)
+    moved = {"port": {"fixed_ips": [{"subnet_id": plain["id"]}]}}
+    assert (await rig.ask("PUT", f"/v2.0/ports/{port['id']}", moved)).status == 200
+    assert await status(rig, port) == "ACTIVE"
+    [item] = await rig.store.take(rig.service.clock.now(), 100)
+    assert item.event.name == "network-vif-plugged"
+
+
+async def test_a_full_network_is_said_to_have_failed_and_holds_up_no_other() -> None:
+    rig = make_rig()
+    await rig.agent("h1", has_dhcp=True)
+    small, subnet = await rig.network("10.9.0.0/30")  # its one address is a guest's before any server can take it
+    await rig.ask("PUT", f"/v2.0/subnets/{subnet['id']}", {"subnet": {"enable_dhcp": False}})
+    guest = await rig.bound_port(small)
+    await rig.ask("PUT", f"/v2.0/subnets/{subnet['id']}", {"subnet": {"enable_dhcp": True}})
+    large, _ = await rig.network()
+    await rig.bound_port(large)
+    agents = rig.service.agents
+    with structlog.testing.capture_logs() as logs:
+        for asked in ((), (), (small["id"], large["id"])):
+            answer = await agents.handle(DhcpWanted(host="h1", networks=asked))
+            assert isinstance(answer, DhcpNetworks)
+            assert [spec.network for spec in answer.networks] == [large["id"]]
+            assert answer.failed == (small["id"],)
+    assert [entry["network"] for entry in logs] == [small["id"]]
+    await rig.ask("DELETE", f"/v2.0/ports/{guest['id']}", by="nova")
+    answer = await agents.handle(DhcpWanted(host="h1", networks=()))
+    assert isinstance(answer, DhcpNetworks)
+    assert answer.failed == ()
 
 
 async def test_a_message_that_is_not_for_the_network_is_refused() -> None:

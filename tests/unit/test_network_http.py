@@ -8,6 +8,7 @@ from tests.asgi import Answer
 from tests.unit.network_rig import CALLERS, DEMO, OTHER, SERVER, make_rig
 
 from moorage.domain.errors import Exhausted
+from moorage.domain.events import Judgement, Verdict
 from moorage.domain.hops import Hop
 from moorage.network.http.fixed import EXTENSIONS
 from moorage.wire.messages import PortsChanged
@@ -291,6 +292,37 @@ async def test_a_port_with_dhcp_waits_for_both() -> None:
     await rig.dhcp_ready(port["id"])
     assert (await rig.show("port", port["id"]))["status"] == "ACTIVE"
     assert [fact.what for fact in rig.facts.told] == ["bound", "dhcp_ready", "ready"]
+
+
+async def test_admins_see_the_news_that_was_given_up() -> None:
+    rig = make_rig()
+    network, _ = await rig.network()
+    await rig.agent("h1")
+    for port in [await rig.bound_port(network) for _ in range(2)]:
+        await rig.report_up(port["id"], 1)
+        [item] = await rig.store.take(rig.service.clock.now(), 1)
+        await rig.store.settle([Judgement(Verdict.DEAD, item, "nobody home")], rig.service.clock.now())
+    path = "/moorage/dead-events"
+    answer = await rig.ask("GET", path, by="admin")
+    assert answer.status == 200
+    last, first = answer.json["dead_events"]
+    assert last == {
+        "name": "network-vif-plugged",
+        "status": "completed",
+        "server_id": SERVER,
+        "port_id": port["id"],
+        "plug_generation": "g1",
+        "made_at": last["died_at"],
+        "died_at": last["died_at"],
+        "tries": 0,
+        "reason": "nobody home",
+    }
+    assert (await rig.ask("GET", f"{path}?limit=1", by="admin")).json["dead_events"] == [last]
+    assert first["port_id"] != last["port_id"]
+    assert (await rig.ask("GET", f"{path}?limit=x", by="admin")).status == 400
+    assert (await rig.ask("GET", path, by="nova")).status == 403
+    assert (await rig.ask("GET", path, by="demo")).status == 403
+    assert (await rig.ask("GET", path, by="stranger")).status == 401
 
 
 async def test_detaching_unbinds_and_tells_the_host_that_was() -> None:

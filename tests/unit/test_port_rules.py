@@ -19,7 +19,6 @@ from moorage.domain.port import (
     absent,
     broke,
     details_asked,
-    dhcp_reported,
     looks_same,
     provisioned,
     reported_down,
@@ -43,12 +42,12 @@ def test_a_port_comes_up_when_the_last_of_those_awaited_has_reported() -> None:
     assert port.awaiting == {Provisioner.L2, Provisioner.DHCP}
     wired = reported_up(details_asked(port, report(1)), report(2))
     assert wired.status is PortStatus.BUILD
-    assert dhcp_reported(wired, HOST).status is PortStatus.ACTIVE
+    assert provisioned(wired, Provisioner.DHCP).status is PortStatus.ACTIVE
 
 
 def test_the_order_of_provisioners_makes_no_difference() -> None:
     port = bind(new_port(), needs_dhcp=True)
-    assert reported_up(dhcp_reported(port, HOST), report()).status is PortStatus.ACTIVE
+    assert reported_up(provisioned(port, Provisioner.DHCP), report()).status is PortStatus.ACTIVE
 
 
 def test_told_twice_is_told_once() -> None:
@@ -133,6 +132,18 @@ def test_a_full_look_without_the_port_takes_it_down() -> None:
     assert gone.status is PortStatus.DOWN
     assert reported_up(gone, report(1)) is gone  # a late report of before the look
     assert reported_up(gone, report(3)).status is PortStatus.ACTIVE
+
+
+def test_a_full_look_without_a_port_that_has_yet_to_come_up_awaits_l2_again() -> None:
+    look = NOW + timedelta(seconds=1)
+    wired = reported_up(details_asked(bind(new_port(), needs_dhcp=True), report(1)), report(2))
+    gone = absent(wired, HOST, Mark(1, 3), look)
+    assert (gone.status, gone.awaiting) == (PortStatus.BUILD, frozenset(Provisioner))
+    assert provisioned(gone, Provisioner.DHCP).status is PortStatus.BUILD  # nothing is wired
+    broken = absent(broke(ready()), HOST, Mark(1, 2), look)
+    assert (broken.status, broken.awaiting) == (PortStatus.ERROR, frozenset({Provisioner.L2}))
+    meanwhile = bind(wired, generation="g2", needs_dhcp=False, now=look)
+    assert absent(meanwhile, HOST, Mark(1, 3), look) is meanwhile
 
 
 def test_a_full_look_says_nothing_of_later_bindings_newer_reports_and_other_hosts() -> None:

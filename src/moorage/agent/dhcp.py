@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Never
 
 import structlog
@@ -11,6 +12,8 @@ from moorage.agent.plan import vlan_for, vlans_of
 from moorage.domain.errors import MoorageError, Unavailable
 from moorage.domain.ids import HostName, NetworkId, PortId, device_name
 from moorage.domain.network import Route
+from moorage.kit.per_key import PerKey
+from moorage.kit.supervise import supervise
 from moorage.seams.bus import Bus
 from moorage.seams.dhcp import Dhcp, DhcpNetwork, DhcpRange, Reservation
 from moorage.seams.switch import Wiring
@@ -23,7 +26,10 @@ AGAIN_AFTER = 0.5  # seconds
 
 @dataclass
 class DhcpServers:
-    """Changes are coalesced: while one round is under way, all that changes meanwhile waits for the next."""
+    """Changes are coalesced: what changes while the network is asked waits for the next question.
+
+    Each network has a job of its own, which brings it to what was last answered: a bad one holds up no other.
+    """
 
     host: HostName
     dhcp: Dhcp
@@ -34,6 +40,8 @@ class DhcpServers:
     _is_all_dirty: bool = True
     _work: asyncio.Event = field(default_factory=asyncio.Event)
     _ports: dict[NetworkId, PortId] = field(default_factory=dict)  # our own ports on the bridge
+    _wanted: dict[NetworkId, wire.DhcpNetworkSpec | None] = field(default_factory=dict)  # for the jobs; None: stop
+    _jobs: PerKey[NetworkId] = field(default_factory=PerKey)
 
     def changed(self, networks: Iterable[NetworkId]) -> None:
         """Something about these networks is new."""
@@ -46,39 +54,53 @@ class DhcpServers:
         self._work.set()
 
     async def run(self) -> Never:
+        await supervise([("jobs of DHCP", self._jobs.run), ("what DHCP shall serve", self._keep_asking)])
+
+    async def _keep_asking(self) -> Never:
         self._work.set()
         while True:
             await self._work.wait()
             self._work.clear()
             dirty, is_all, self._dirty, self._is_all_dirty = self._dirty, self._is_all_dirty, set(), False
-            if not (dirty or is_all):
-                continue
-            try:
-                await self._round(frozenset() if is_all else frozenset(dirty))
-            except MoorageError as error:
-                log.warning("DHCP is not as it should be; trying again", error=str(error))
-                self._dirty |= dirty
-                self._is_all_dirty |= is_all
+            asked = not dirty or await self._ask(frozenset(dirty))
+            asked_all = not is_all or await self._ask(frozenset())
+            if not (asked and asked_all):
+                self._dirty |= set() if asked else dirty
+                self._is_all_dirty |= not asked_all
                 await asyncio.sleep(AGAIN_AFTER)
                 self._work.set()
 
-    async def _round(self, networks: frozenset[NetworkId]) -> None:
-        """Serve what the network wants in these networks (none named: in all)."""
-        wanted = wire.DhcpWanted(host=self.host, networks=tuple(sorted(networks)))
-        answer = await self.bus.call("network", wanted)
-        if not isinstance(answer, wire.DhcpNetworks):
-            raise Unavailable(f"network answered {type(answer).__name__}, not DhcpNetworks")
-        specs = {NetworkId(spec.network): spec for spec in answer.networks}
-        bad: list[str] = []
-        for network, spec in specs.items():
+    async def _ask(self, networks: frozenset[NetworkId]) -> bool:
+        """Have done what the network wants in these networks (none named: in all). False: it did not answer."""
+        try:
+            answer = await self.bus.call("network", wire.DhcpWanted(host=self.host, networks=tuple(sorted(networks))))
+            if not isinstance(answer, wire.DhcpNetworks):
+                raise Unavailable(f"network answered {type(answer).__name__}, not DhcpNetworks")
+            specs = {NetworkId(spec.network): spec for spec in answer.networks}
+            for network, spec in specs.items():
+                self._bring(network, spec)
+            failed = frozenset(map(NetworkId, answer.failed))  # those go on as they are
+            for network in (networks or await self.dhcp.serving()) - specs.keys() - failed:
+                self._bring(network, None)
+        except MoorageError as error:
+            log.warning("nobody says what DHCP shall serve; asking again", error=str(error))
+            return False
+        return True
+
+    def _bring(self, network: NetworkId, spec: wire.DhcpNetworkSpec | None) -> None:
+        self._wanted[network] = spec
+        self._jobs.start(network, "serve", partial(self._job, network))
+
+    async def _job(self, network: NetworkId) -> None:
+        """Bring one network to what is wanted of it, until nothing newer is."""
+        while network in self._wanted:
+            spec = self._wanted.pop(network)
             try:
-                await self._serve(network, spec)
-            except MoorageError as error:  # one bad network never holds up another
-                bad.append(f"{network}: {error.message}")
-        for network in (networks or await self.dhcp.serving()) - specs.keys():
-            await self._stop(network)
-        if bad:
-            raise Unavailable("; ".join(bad))
+                await (self._stop(network) if spec is None else self._serve(network, spec))
+            except MoorageError as error:
+                log.warning("DHCP is not as it should be; trying again", network=network, error=str(error))
+                await asyncio.sleep(AGAIN_AFTER)
+                self.changed([network])  # by now it may be another that is wanted
 
     async def _serve(self, network: NetworkId, spec: wire.DhcpNetworkSpec) -> None:
         port = PortId(spec.port)
@@ -89,9 +111,8 @@ class DhcpServers:
             await self.wiring.add_service_port(port, device_name(port), spec.mac, self.vlans[network], network)
             self._ports[network] = port
         await self.dhcp.serve(_network(spec))
-        if spec.reservations:
-            ports = tuple(dict.fromkeys(reserved.port for reserved in spec.reservations))
-            await self.bus.call("network", wire.DhcpReady(host=self.host, ports=ports))
+        if spec.marks:
+            await self.bus.call("network", wire.DhcpReady(host=self.host, marks=spec.marks))
 
     async def _stop(self, network: NetworkId) -> None:
         await self.dhcp.stop(network)

@@ -236,13 +236,6 @@ def reported_up(port: Port, report: Report) -> Port:
     return replace(provisioned(port, Provisioner.L2), last_mark=report.mark)
 
 
-def dhcp_reported(port: Port, host: HostName) -> Port:
-    """The port after the DHCP server on its host has read its reservation."""
-    if not is_bound(port) or port.binding.host != host or Provisioner.DHCP not in port.awaiting:
-        return port
-    return provisioned(port, Provisioner.DHCP)
-
-
 def reported_down(port: Port, report: Report) -> Port:
     """The port after its agent saw the device go: DOWN, and awaited from L2 again."""
     if not counts(port, report):
@@ -251,10 +244,10 @@ def reported_down(port: Port, report: Report) -> Port:
 
 
 def absent(port: Port, host: HostName, mark: Mark, look_began: datetime) -> Port:
-    """The port after a full look of `host` that did not have it: DOWN, unless it was bound after the look began.
+    """The port after a full look of `host` that did not have it: awaited from L2, unless bound after the look began.
 
-    A look is as old as its `mark`: one that is older than the last report of the port is no news, and reports that are
-    older than the look are none after it.
+    ACTIVE becomes DOWN; one that has yet to come up stays as it is. A look is as old as its `mark`: one that is older
+    than the last report of the port is no news, and reports that are older than the look are none after it.
     """
     if not is_bound(port) or port.binding.host != host:
         return port
@@ -262,7 +255,9 @@ def absent(port: Port, host: HostName, mark: Mark, look_began: datetime) -> Port
         return port
     if port.binding.bound_at is not None and port.binding.bound_at >= look_began:
         return port
-    return replace(_gone(port) if port.status is PortStatus.ACTIVE else port, last_mark=mark)
+    if port.status is PortStatus.ACTIVE:
+        return replace(_gone(port), last_mark=mark)
+    return replace(port, awaiting=port.awaiting | {Provisioner.L2}, last_mark=mark)
 
 
 def set_admin_state(port: Port, up: bool) -> Port:

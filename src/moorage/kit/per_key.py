@@ -49,6 +49,8 @@ class PerKey(Generic[K]):
         if self._group is None:
             return False
         found = self._running.get(key)
+        if found is not None and found.task.done():  # its callback comes a moment later
+            found = None
         if found is not None and (found.name == name or not instead):
             return False
         before = () if found is None else tuple(task for task in (*found.before, found.task) if not task.done())

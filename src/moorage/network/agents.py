@@ -7,6 +7,7 @@ from functools import partial
 import structlog
 
 from moorage.domain.agent import Agent
+from moorage.domain.dhcp import Reserved, dhcp_reported
 from moorage.domain.errors import Invalid, MoorageError
 from moorage.domain.ids import Generation, HostName, PortId
 from moorage.domain.port import (
@@ -16,7 +17,6 @@ from moorage.domain.port import (
     Report,
     absent,
     details_asked,
-    dhcp_reported,
     is_bound,
     reported_down,
     reported_up,
@@ -30,7 +30,7 @@ from moorage.wire.messages import (
     AgentHeartbeat,
     Details,
     DetailsWanted,
-    DhcpNetworks,
+    DhcpPortMark,
     DhcpReady,
     DhcpWanted,
     Done,
@@ -67,7 +67,7 @@ class Agents:
             case DhcpReady():
                 await self._dhcp_ready(message)
             case DhcpWanted():
-                return DhcpNetworks(networks=await self.dhcp.wanted(HostName(message.host), message.networks))
+                return await self.dhcp.wanted(HostName(message.host), message.networks)
             case LookBegins():
                 return LookBegan(at=self.clock.now())
             case AgentHeartbeat():
@@ -120,13 +120,17 @@ class Agents:
             await self._told(await self.store.update_each(dict.fromkeys((*down, *up), change)))
 
     async def _dhcp_ready(self, message: DhcpReady) -> None:
-        host, ports = HostName(message.host), frozenset(message.ports)
-        done = await self.store.update_bound(
-            host, lambda port: dhcp_reported(port, host) if port.id in ports else port, statuses=AWAITING
-        )
-        await self._told(done)
+        host = HostName(message.host)
+        read = {PortId(mark.port): _reserved(host, mark) for mark in message.marks}
 
-    async def _told(self, done: Mapping[PortId, Changed | MoorageError]) -> Mapping[PortId, Port]:
+        def change(port: Port) -> Port:
+            return dhcp_reported(port, read[port.id]) if port.id in read else port
+
+        await self._told(await self.store.update_bound(host, change, statuses=AWAITING), is_dhcp=True)
+
+    async def _told(
+        self, done: Mapping[PortId, Changed | MoorageError], *, is_dhcp: bool = False
+    ) -> Mapping[PortId, Port]:
         """The ports as they are now; their facts go to the timeline, refusals to the log."""
         ports = {}
         wall, monotonic = self.clock.now(), self.clock.monotonic()
@@ -135,13 +139,18 @@ class Agents:
                 log.info("a report did not change a port", port=port, why=outcome.message)
                 continue
             ports[port] = outcome.after
-            for fact in facts_of(outcome.before, outcome.after, wall=wall, monotonic=monotonic):
+            for fact in facts_of(outcome.before, outcome.after, wall=wall, monotonic=monotonic, is_dhcp=is_dhcp):
                 self.timeline.tell(fact)
         return ports
 
 
 def _report(host: HostName, mark: Mark, one: PortMark) -> Report:
     return Report(host=host, generation=None if one.generation is None else Generation(one.generation), mark=mark)
+
+
+def _reserved(host: HostName, mark: DhcpPortMark) -> Reserved:
+    generation = None if mark.generation is None else Generation(mark.generation)
+    return Reserved(host=host, generation=generation, mac=mark.mac, addresses=frozenset(mark.addresses))
 
 
 def _details(port: Port | None, report: Report, asked: PortId) -> PortDetails:

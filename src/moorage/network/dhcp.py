@@ -3,19 +3,23 @@
 import re
 from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from ipaddress import IPv4Network
 from uuid import UUID, uuid5
 
-from moorage.domain.errors import Conflict
+import structlog
+
+from moorage.domain.dhcp import addresses_of
+from moorage.domain.errors import Conflict, MoorageError, Unavailable
 from moorage.domain.ids import HostName, NetworkId, PortId
 from moorage.domain.ipam import AddressWanted
 from moorage.domain.network import Network, Subnet
 from moorage.domain.port import Port, PortStatus, is_bound, rebound
 from moorage.seams.clock import Clock
 from moorage.seams.network_store import NetworkStore, NewPort
-from moorage.wire.messages import DhcpNetworkSpec, DhcpRangeSpec, DhcpReservationSpec
+from moorage.wire.messages import DhcpNetworks, DhcpNetworkSpec, DhcpPortMark, DhcpRangeSpec, DhcpReservationSpec
 
+log = structlog.get_logger(__name__)
 OWNER = "network:dhcp"
 NAMESPACE = UUID("6d6f6f72-6167-4520-8468-637020706f72")  # any, but always this one
 LABEL = re.compile(r"[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?")
@@ -26,12 +30,13 @@ class DhcpServers:
     store: NetworkStore
     clock: Clock
     new_mac: Callable[[], str]
+    _complained: set[tuple[HostName, NetworkId]] = field(default_factory=set, compare=False, repr=False)
 
-    async def wanted(self, host: HostName, networks: Sequence[str]) -> tuple[DhcpNetworkSpec, ...]:
+    async def wanted(self, host: HostName, networks: Sequence[str]) -> DhcpNetworks:
         """The networks to serve on `host`, out of `networks` (none given: out of all). Makes the servers' ports.
 
         A network is served where ports with addresses of a subnet with DHCP are bound, and from then on, so that the
-        next boot need not wait for a server to start; one that is not returned is not served.
+        next boot need not wait for a server to start; one that is neither returned nor failed is not served.
         """
         of = [NetworkId(network) for network in networks] or None
         here = [port for port in await self.store.ports(None, host=host, networks=of) if is_bound(port)]
@@ -39,15 +44,29 @@ class DhcpServers:
         has_server = {port.network_id for port in here if port.device_owner == OWNER}
         ids = list(dict.fromkeys((*(port.network_id for port in bound), *has_server)))
         subnets = await self.store.subnets(None, networks=ids) if ids else ()
-        specs = []
+        specs, failed = [], []
         for network in await self.store.networks(None, ids=ids) if ids else ():
             served = [subnet for subnet in subnets if subnet.network_id == network.id and subnet.enable_dhcp]
-            clients = [port for port in bound if port.network_id == network.id]
-            reservations = _reservations(clients, served)
-            if reservations or (served and network.id in has_server):
+            clients = _clients([port for port in bound if port.network_id == network.id], served)
+            if not clients and not (served and network.id in has_server):
+                continue
+            try:
                 server = await self.server(host, network, served)
-                specs.append(_spec(network, served, server, reservations))
-        return tuple(specs)
+            except Unavailable:  # it is not about this network
+                raise
+            except MoorageError as error:
+                failed.append(network.id)
+                self._complain(host, network.id, error)
+                continue
+            self._complained.discard((host, network.id))
+            specs.append(_spec(network, served, server, clients))
+        return DhcpNetworks(networks=tuple(specs), failed=tuple(failed))
+
+    def _complain(self, host: HostName, network: NetworkId, error: MoorageError) -> None:
+        """Once, until it is well again: agents ask each 10 s."""
+        if (host, network) not in self._complained:
+            self._complained.add((host, network))
+            log.warning("a network cannot be served by DHCP", network=network, host=host, why=error.message)
 
     async def server(self, host: HostName, network: Network, served: Sequence[Subnet]) -> Port:
         """The DHCP server's own port, with an address in each subnet it serves; made if need be. Raises Exhausted."""
@@ -94,9 +113,7 @@ class DhcpServers:
         return NewPort(ready, tuple(AddressWanted(subnet.id) for subnet in served))
 
 
-def _spec(
-    network: Network, served: Sequence[Subnet], server: Port, reservations: tuple[DhcpReservationSpec, ...]
-) -> DhcpNetworkSpec:
+def _spec(network: Network, served: Sequence[Subnet], server: Port, clients: Sequence[Port]) -> DhcpNetworkSpec:
     own = {ip.subnet_id: ip.ip_address for ip in server.fixed_ips}
     ranges = tuple(
         DhcpRangeSpec(
@@ -114,7 +131,23 @@ def _spec(
         mac=server.mac_address,
         mtu=network.mtu,
         ranges=ranges,
-        reservations=reservations,
+        reservations=_reservations(clients, served),
+        marks=tuple(_mark(port) for port in clients),
+    )
+
+
+def _clients(ports: Sequence[Port], served: Sequence[Subnet]) -> Sequence[Port]:
+    """Those that have an address to be handed out."""
+    subnets = {subnet.id for subnet in served}
+    return [port for port in ports if any(ip.subnet_id in subnets for ip in port.fixed_ips)]
+
+
+def _mark(port: Port) -> DhcpPortMark:
+    return DhcpPortMark(
+        port=port.id,
+        generation=port.binding.generation,
+        mac=port.mac_address,
+        addresses=tuple(sorted(addresses_of(port))),
     )
 
 

@@ -9,6 +9,7 @@ from typing import Any
 
 from moorage.domain.agent import is_alive
 from moorage.domain.caller import Caller
+from moorage.domain.dhcp import addresses_of, readdressed
 from moorage.domain.errors import Conflict, Exhausted, Forbidden, Invalid, NotFound
 from moorage.domain.ids import HostName, NetworkId, PortId, SubnetId
 from moorage.domain.ipam import AddressWanted
@@ -96,9 +97,10 @@ class Ports:
             )
         addresses = _addresses(fields.pop("fixed_ips")) if "fixed_ips" in fields else None
         edit = _editing(fields)
+        readdress = as_it_is if addresses is None else await self._readdressing(network, found)
         bind = await self._binding(network, found.binding.host, fields)
         changed = await self.store.update(
-            found.id, lambda before: bind(edit(before)), if_revision=if_revision, addresses=addresses
+            found.id, lambda before: bind(edit(readdress(before))), if_revision=if_revision, addresses=addresses
         )
         await self._tell(changed.before, changed.after)
         return changed.after
@@ -176,6 +178,20 @@ class Ports:
             )
 
         return bind
+
+    async def _readdressing(self, network: Network, found: Port) -> PortRule:
+        """The rule for a port whose addresses may have become others than those of `found`."""
+        host = found.binding.host
+        agents = await self.store.agents(hosts=[host]) if host is not None else ()
+        has_server = any(agent.has_dhcp for agent in agents)
+        subnets = await self.store.subnets(None, networks=[network.id])
+        served = {subnet.id for subnet in subnets if subnet.enable_dhcp}
+
+        def readdress(port: Port) -> Port:
+            is_same = addresses_of(port) == addresses_of(found)
+            return port if is_same else readdressed(port, served, has_server=has_server)
+
+        return readdress
 
     async def _check_groups(self, port: Port, fields: dict[str, Any]) -> None:
         """Raises what speaks against the groups and address pairs of a request; NotFound for a group unknown here."""

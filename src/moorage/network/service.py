@@ -64,7 +64,7 @@ class NetworkService:
 
     @property
     def subnets(self) -> Subnets:
-        return Subnets(self.store, self.clock, self.neighbours, self.networks, self.new_id)
+        return Subnets(self.store, self.clock, self.neighbours, self.timeline, self.networks, self.new_id)
 
     @property
     def groups(self) -> SecurityGroups:

@@ -11,10 +11,12 @@ from moorage.domain.ids import NetworkId, SubnetId
 from moorage.domain.ipam import check_pools, default_gateway, default_pools, parse_address, parse_cidr
 from moorage.domain.network import Pool, Route, Subnet
 from moorage.network.access import owner_of_new, require_owner, seen_by
+from moorage.network.facts import facts_of
 from moorage.network.neighbours import Neighbours
 from moorage.network.networks import Networks
 from moorage.seams.clock import Clock
 from moorage.seams.network_store import NetworkStore
+from moorage.seams.timeline import Timeline
 from moorage.wire.network import SubnetEdit, SubnetNew, given, project_given
 
 
@@ -23,6 +25,7 @@ class Subnets:
     store: NetworkStore
     clock: Clock
     neighbours: Neighbours
+    timeline: Timeline
     networks: Networks
     new_id: Callable[[], str]
 
@@ -86,9 +89,12 @@ class Subnets:
             check_pools(cidr, _gateway(cidr, after.gateway_ip), after.allocation_pools)
             return after
 
-        updated = await self.store.update_subnet(found.id, change, if_revision=if_revision)
-        await self._tell(updated.network_id)
-        return updated
+        changed = await self.store.update_subnet(found.id, change, if_revision=if_revision)
+        for port in changed.ports:
+            for fact in facts_of(port.before, port.after, wall=self.clock.now(), monotonic=self.clock.monotonic()):
+                self.timeline.tell(fact)
+        await self._tell(found.network_id)
+        return changed.after
 
     async def delete(self, caller: Caller, subnet: str, if_revision: int | None) -> None:
         found = await self.show(caller, subnet)

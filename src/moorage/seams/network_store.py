@@ -16,6 +16,7 @@ from moorage.domain.port import Port, PortStatus
 from moorage.domain.security_group import SecurityGroup, SecurityGroupRule
 
 PortRule = Callable[[Port], Port]  # pure: it may be called again
+DEAD_KEPT = 10_000  # events
 
 
 def as_it_is(port: Port) -> Port:
@@ -40,6 +41,14 @@ class Changed:
 
     before: Port
     after: Port
+
+
+@dataclass(frozen=True)
+class SubnetChanged:
+    """A subnet after an update, and the ports that it has changed: those that await DHCP no more."""
+
+    after: Subnet
+    ports: Sequence[Changed]
 
 
 class NetworkStore(Protocol):
@@ -83,7 +92,8 @@ class NetworkStore(Protocol):
 
     async def update_subnet(
         self, subnet: SubnetId, change: Callable[[Subnet], Subnet], *, if_revision: int | None = None
-    ) -> Subnet: ...
+    ) -> SubnetChanged:
+        """Ports that have DHCP to await no more (`domain.dhcp.dhcp_unneeded`) change in the same transaction."""
 
     async def delete_subnet(self, subnet: SubnetId, *, if_revision: int | None = None) -> Sequence[Port]:
         """Delete a subnet; DHCP servers' ports give up their addresses there (those as they were are returned).
@@ -119,7 +129,7 @@ class NetworkStore(Protocol):
         if_revision: int | None = None,
         addresses: Sequence[AddressWanted] | None = None,
     ) -> Changed:
-        """The only writer of ports that exist; its batches are `update_each` and `update_bound`.
+        """The only writer of ports that exist; its batches are `update_each`, `update_bound` and `update_subnet`.
 
         `addresses` replaces the port's addresses before `change` is applied; those that it has already stay its own.
         `news(before, after)` goes to the outbox in the same transaction.
@@ -199,5 +209,5 @@ class Outbox(Protocol):
     async def next_due(self, now: datetime) -> datetime | None:
         """When `take` has something next; None: not before something is appended."""
 
-    async def dead(self) -> Sequence[DeadEvent]:
-        """Those that were given up, oldest first."""
+    async def dead(self, limit: int = DEAD_KEPT) -> Sequence[DeadEvent]:
+        """Those that were given up last, the last one first. No more than DEAD_KEPT are kept."""

@@ -245,8 +245,17 @@ class DhcpReservationSpec(_Base):
     hostname: str
 
 
+class DhcpPortMark(_Base):
+    """A port with reservations, as it was when they were read: DhcpReady brings it back as it is."""
+
+    port: str
+    generation: str | None
+    mac: str
+    addresses: tuple[str, ...]  # all of the port's
+
+
 class DhcpNetworkSpec(_Base):
-    """`port` and `mac` are of the DHCP server's own port on the host."""
+    """`port` and `mac` are of the DHCP server's own port on the host; `marks` of the ports with reservations."""
 
     network: str
     port: str
@@ -254,17 +263,21 @@ class DhcpNetworkSpec(_Base):
     mtu: int
     ranges: tuple[DhcpRangeSpec, ...]
     reservations: tuple[DhcpReservationSpec, ...]
+    marks: tuple[DhcpPortMark, ...]
 
 
 class DhcpNetworks(_Base):
+    """Networks to be served. Those in `failed` cannot be told of now: they stay as they are on the host."""
+
     networks: tuple[DhcpNetworkSpec, ...]
+    failed: tuple[str, ...] = ()
 
 
 class DhcpReady(_Base):
     """The DHCP server on this host has read the reservations of these ports."""
 
     host: str
-    ports: tuple[str, ...]
+    marks: tuple[DhcpPortMark, ...]
 
 
 # ---- anyone -> timeline: queue "timeline"

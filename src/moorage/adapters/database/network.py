@@ -27,7 +27,7 @@ from moorage.domain.network import Network, Subnet
 from moorage.domain.port import Port, PortStatus
 from moorage.domain.security_group import SecurityGroup, SecurityGroupRule
 from moorage.seams.clock import Clock
-from moorage.seams.network_store import Changed, NewPort, PortRule
+from moorage.seams.network_store import DEAD_KEPT, Changed, NewPort, PortRule, SubnetChanged
 
 T = TypeVar("T")
 
@@ -35,9 +35,10 @@ T = TypeVar("T")
 class SqlNetworkStore:
     """Fulfils seams.network_store.NetworkStore and Outbox. One process for each database takes from the outbox."""
 
-    def __init__(self, database: Database, clock: Clock) -> None:
+    def __init__(self, database: Database, clock: Clock, *, dead_kept: int = DEAD_KEPT) -> None:
         self._database = database
         self._clock = clock
+        self._dead_kept = dead_kept
         self._in_flight: set[int] = set()  # in memory on purpose: after a crash nothing is
         self._appended = asyncio.Event()
         self._appended.set()
@@ -100,11 +101,9 @@ class SqlNetworkStore:
 
     async def update_subnet(
         self, subnet: SubnetId, change: Callable[[Subnet], Subnet], *, if_revision: int | None = None
-    ) -> Subnet:
-        work = partial(
-            subnet_work.change_subnet, now=self._clock.now(), subnet=subnet, change=change, if_revision=if_revision
-        )
-        return await self._run(f"updating subnet {subnet}", work)
+    ) -> SubnetChanged:
+        work = partial(subnet_work.change_subnet, subnet=subnet, change=change, if_revision=if_revision)
+        return await self._write(f"updating subnet {subnet}", work)
 
     async def delete_subnet(self, subnet: SubnetId, *, if_revision: int | None = None) -> Sequence[Port]:
         work = partial(subnet_work.remove_subnet, subnet=subnet, if_revision=if_revision)
@@ -258,7 +257,7 @@ class SqlNetworkStore:
         return items
 
     async def settle(self, judgements: Sequence[Judgement], now: datetime) -> None:
-        work = partial(outbox_work.settle, judgements=judgements, now=now)
+        work = partial(outbox_work.settle, judgements=judgements, now=now, dead_kept=self._dead_kept)
         await self._run("settling the outbox", work)
         self._in_flight.difference_update(judgement.item.id for judgement in judgements)
 
@@ -269,8 +268,8 @@ class SqlNetworkStore:
     async def next_due(self, now: datetime) -> datetime | None:
         return await self._run("reading the outbox", partial(outbox_work.next_due, now=now))
 
-    async def dead(self) -> Sequence[DeadEvent]:
-        return await self._run("reading dead events", outbox_work.dead)
+    async def dead(self, limit: int = DEAD_KEPT) -> Sequence[DeadEvent]:
+        return await self._run("reading dead events", partial(outbox_work.dead, limit=limit))
 
 
 def _agent(session: Session, agent: str) -> AgentRow:

@@ -53,7 +53,7 @@ def next_due(session: Session, now: datetime) -> datetime | None:
     return None if found is None else max(now, _EPOCH + found * _US)
 
 
-def settle(session: Session, judgements: Sequence[Judgement], now: datetime) -> None:
+def settle(session: Session, judgements: Sequence[Judgement], now: datetime, dead_kept: int) -> None:
     for judgement in judgements:
         item = judgement.item
         if judgement.verdict is Verdict.AGAIN and not _is_overtaken(session, item):
@@ -62,12 +62,14 @@ def settle(session: Session, judgements: Sequence[Judgement], now: datetime) -> 
             continue
         if judgement.verdict is Verdict.DEAD:
             dead = DeadEvent(item=item, reason=judgement.reason, died_at=now)
-            session.add(DeadRow(id=item.id, document=encoded(dead)))
+            session.execute(_BURY, {"document": encoded(dead)})
         session.execute(_DELETE, {"of": item.id})
+    if any(judgement.verdict is Verdict.DEAD for judgement in judgements):
+        session.execute(_FORGET, {"kept": dead_kept})
 
 
-def dead(session: Session) -> list[DeadEvent]:
-    return [decoded(row.document, DeadEvent) for row in session.scalars(select(DeadRow).order_by(DeadRow.id))]
+def dead(session: Session, limit: int) -> list[DeadEvent]:
+    return [decoded(document, DeadEvent) for document in session.scalars(_DEAD, {"limit": limit})]
 
 
 def _is_overtaken(session: Session, item: OutboxItem) -> bool:
@@ -95,4 +97,9 @@ _DUE = (
     .order_by(OutboxRow.id)
     .limit(bindparam("limit"))
 )
+_DEAD_EVENTS = cast(Table, DeadRow.__table__)
+_BURY = insert(_DEAD_EVENTS)  # ids are given in the order of dying
+_DEAD = select(DeadRow.document).order_by(DeadRow.id.desc()).limit(bindparam("limit"))
+_FIRST_FORGOTTEN = select(DeadRow.id).order_by(DeadRow.id.desc()).limit(1).offset(bindparam("kept")).scalar_subquery()
+_FORGET = delete(_DEAD_EVENTS).where(_DEAD_EVENTS.c.id <= _FIRST_FORGOTTEN)
 _NEXT = select(func.min(OutboxRow.due)).where(_IS_HEAD)

@@ -9,13 +9,15 @@ from ipaddress import IPv4Network
 from sqlalchemy import Select, bindparam, delete, or_, select
 from sqlalchemy.orm import Session
 
-from moorage.adapters.database.network_ports import Stored, Writing, check_revision, remove, stored, write
+from moorage.adapters.database.network_ports import Stored, Writing, check_revision, remove, stored, write, write_each
 from moorage.adapters.database.network_tables import AllocationRow, NetworkRow, SubnetRow, decoded, encoded
+from moorage.domain.dhcp import dhcp_unneeded
 from moorage.domain.errors import Conflict, NotFound
 from moorage.domain.ids import NetworkId, ProjectId, SubnetId
 from moorage.domain.ipam import check_no_overlap
 from moorage.domain.network import Network, Subnet
-from moorage.domain.port import Port
+from moorage.domain.port import Port, Provisioner
+from moorage.seams.network_store import Changed, SubnetChanged
 
 DHCP_OWNER = "network:dhcp"
 
@@ -115,22 +117,28 @@ def _subnets(*, is_one_projects: bool, by_id: bool, by_network: bool) -> Select[
 
 
 def change_subnet(
-    session: Session,
-    now: datetime,
-    subnet: SubnetId,
-    change: Callable[[Subnet], Subnet],
-    if_revision: int | None = None,
-) -> Subnet:
+    writing: Writing, subnet: SubnetId, change: Callable[[Subnet], Subnet], if_revision: int | None = None
+) -> SubnetChanged:
+    session, now = writing.session, writing.now
     row = _subnet(session, subnet)
     before = decoded(row.document, Subnet)
     check_revision(before.revision_number, if_revision)
     after = change(before)
     if after == before:
-        return before
+        return SubnetChanged(before, [])
     after = replace(after, revision_number=before.revision_number + 1, updated_at=now)
     row.document = encoded(after)
     _touch(session, now, before.network_id)
-    return after
+    has_lost_dhcp = before.enable_dhcp and not after.enable_dhcp
+    return SubnetChanged(after, _awaiting_less(writing, before.network_id) if has_lost_dhcp else [])
+
+
+def _awaiting_less(writing: Writing, network: NetworkId) -> Sequence[Changed]:
+    """The ports that awaited a DHCP server of this network that none of its subnets gives them now."""
+    served = {subnet.id for subnet in _subnets_of(writing.session, network) if subnet.enable_dhcp}
+    rows = [row for row in stored(writing.session, network=[network]) if Provisioner.DHCP in row.port.awaiting]
+    done = write_each(writing, rows, lambda _: lambda port: dhcp_unneeded(port, served))
+    return [one for one in done.values() if isinstance(one, Changed) and one.after is not one.before]
 
 
 def remove_subnet(writing: Writing, subnet: SubnetId, if_revision: int | None) -> Sequence[Port]:

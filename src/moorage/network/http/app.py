@@ -11,6 +11,7 @@ from moorage.domain.port import Port
 from moorage.domain.security_group import SecurityGroup, SecurityGroupRule
 from moorage.kit import web
 from moorage.network.http.bindings import Bindings
+from moorage.network.http.dead_events import DeadEvents
 from moorage.network.http.fixed import Agents, Extensions, Quotas, Versions, Zones
 from moorage.network.http.listing import Query
 from moorage.network.http.resource import EmptyList, Kind, Resource
@@ -63,6 +64,7 @@ def make_app(service: NetworkService, verifier: TokenVerifier) -> App:
     app.add_route("/v2.0/quotas/{project}/details", quotas, suffix="details")
     app.add_route("/v2.0/quotas/{project}/details.json", quotas, suffix="details")
     app.add_route("/v2.0/availability_zones", Zones())
+    app.add_route("/moorage/dead-events", DeadEvents(service.store))
     return app
 
 
