@@ -22,7 +22,6 @@ from moorage.app.control_plane import ControlPlane, Parts, make_control_plane
 from moorage.app.hosts import Equipment, Host, Outside, make_host
 from moorage.compute.boot import PluggingRules
 from moorage.compute.manager import Capacity
-from moorage.domain.agent import is_alive
 from moorage.domain.hops import HOPS, Fact, Hop
 from moorage.domain.identity import Project
 from moorage.domain.ids import HostName, PortId, ProjectId, ServerId
@@ -242,10 +241,7 @@ async def _all_heard(plane: ControlPlane, hosts: list[Host]) -> None:
     names = {host.equipment.name for host in hosts}
 
     async def are_heard() -> bool:
-        now = plane.parts.clock.now()
-        computes = {host.state.name for host in await plane.compute.store.hosts() if host.state.is_alive(now)}
-        agents = {agent.host for agent in await plane.network.store.agents() if is_alive(agent, now)}
-        return names <= computes & agents
+        return names <= await plane.heard()
 
     await until(are_heard, within=10)
 

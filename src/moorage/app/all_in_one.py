@@ -5,7 +5,7 @@ import contextlib
 import gc
 import json
 import socket
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence, Set
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -34,7 +34,6 @@ from moorage.app.listening import host_port, listening
 from moorage.app.runtime import runtime
 from moorage.app.state import write_private
 from moorage.compute.boot import PluggingRules
-from moorage.domain.agent import is_alive
 from moorage.domain.errors import Unavailable
 from moorage.domain.ids import HostName
 from moorage.kit.mount import Asgi
@@ -225,15 +224,12 @@ async def _running(tasks: Sequence[tuple[str, Any]]) -> AsyncIterator[None]:
 async def _all_heard(plane: ControlPlane, hosts: Sequence[Host]) -> None:
     """Wait until compute and agent of every host have sent a heartbeat, and its switch has its bridge."""
     names = {host.equipment.name for host in hosts}
-    heard: set[HostName] = set()
+    heard: Set[HostName] = frozenset()
     try:
         async with asyncio.timeout(READY_WITHIN):
             while not names <= heard:
                 await asyncio.sleep(0.002)  # both are rows in tables; nothing tells of a new one
-                now = plane.parts.clock.now()
-                computes = {host.state.name for host in await plane.compute.store.hosts() if host.state.is_alive(now)}
-                agents = {agent.host for agent in await plane.network.store.agents() if is_alive(agent, now)}
-                heard = computes & agents
+                heard = await plane.heard()
             for host in hosts:
                 await retry(host.equipment.check, on=Unavailable, timeout=READY_WITHIN, first=0.005, longest=0.05)
     except TimeoutError:

@@ -1,7 +1,7 @@
 """The control plane's services on their stores, spoken to through one ASGI application and one bus."""
 
 import secrets
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Set
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import partial
@@ -29,7 +29,8 @@ from moorage.adapters.keys.making import new_key
 from moorage.compute_api.bootstrap import bootstrap as bootstrap_flavors
 from moorage.compute_api.http.app import make_app as compute_app
 from moorage.compute_api.service import ComputeApiService
-from moorage.domain.ids import ServerId
+from moorage.domain.agent import is_alive
+from moorage.domain.ids import HostName, ServerId
 from moorage.identity.bootstrap import bootstrap as bootstrap_identity
 from moorage.identity.http.door import make_app as identity_app
 from moorage.identity.revocations import Revocations
@@ -100,6 +101,12 @@ class ControlPlane:
                 ("telling", self.telling.run),
             ]
         )
+
+    async def heard(self) -> Set[HostName]:
+        """The hosts whose compute and agent are both alive, by their heartbeats."""
+        now = self.parts.clock.now()
+        computes = {host.state.name for host in await self.compute.store.hosts() if host.state.is_alive(now)}
+        return computes & {agent.host for agent in await self.network.store.agents() if is_alive(agent, now)}
 
     def session(self, path: str, user: str = "nova", project: str = "service") -> Session:
         """A service user's way to one of the services, without a socket."""

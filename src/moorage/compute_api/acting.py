@@ -7,19 +7,21 @@ from functools import partial
 
 import structlog
 
+from moorage.compute_api.facts import fact_of
+from moorage.compute_api.job import tell_host
 from moorage.compute_api.placing import Placer
 from moorage.domain.action import ActionEvent, InstanceAction, finished
 from moorage.domain.attempt import brought_up, vanished
 from moorage.domain.caller import Caller
-from moorage.domain.errors import Conflict, NotFound, Unavailable
-from moorage.domain.hops import Fact, Hop
+from moorage.domain.errors import Conflict, NotFound
+from moorage.domain.hops import Hop
 from moorage.domain.ids import Generation, ServerId
 from moorage.domain.server import Job, Server, ServerEvent, TaskState, VmState, job_of, moved, reset
 from moorage.seams.bus import Bus
 from moorage.seams.clock import Clock
 from moorage.seams.server_store import ServerStore
 from moorage.seams.timeline import Timeline
-from moorage.wire.messages import Console, ConsoleWanted, DoJob
+from moorage.wire.messages import Console, ConsoleWanted
 
 log = structlog.get_logger(__name__)
 
@@ -59,22 +61,11 @@ class Acting:
         after = await self.store.update(ServerId(server), rule, begins=begins)
         if after.generation == generation:
             self._tell_asked(after)
-        await self._send(after)
+        await tell_host(self.bus, after)
 
     def _tell_asked(self, server: Server) -> None:
         """A start or a hard reboot is a boot of its own: a new generation, and its hops."""
-        self.timeline.tell(
-            Fact(
-                what=Hop.ASKED,
-                wall=self.clock.now(),
-                monotonic=self.clock.monotonic(),
-                who="compute-api",
-                server=server.id,
-                generation=server.generation,
-                attempt=server.attempt,
-                host=server.host,
-            )
-        )
+        self.timeline.tell(fact_of(server, Hop.ASKED, wall=self.clock.now(), monotonic=self.clock.monotonic()))
 
     async def delete(self, server: str, caller: Caller, request_id: str) -> None:
         """Begin to delete, in any state and as often as is asked. Raises NotFound, Conflict for a locked one."""
@@ -95,7 +86,7 @@ class Acting:
         elif after.host is None:
             self.placer.clean_up(after.id)
         else:
-            await self._send(after)
+            await tell_host(self.bus, after)
 
     async def change(
         self, server: str, caller: Caller, change: Callable[[Server], Server], *, states: frozenset[VmState] | None
@@ -162,12 +153,6 @@ class Acting:
                 before.id, request_id, action, caller.user, before.project, started=now, updated=now
             ),
         )
-
-    async def _send(self, server: Server) -> None:
-        try:
-            await self.bus.cast(f"compute.{server.host}", DoJob(server=server.id))
-        except Unavailable as error:
-            log.warning("the host was not told; it looks by itself", server=server.id, error=str(error))
 
 
 def require_unlocked(server: Server, caller: Caller) -> None:

@@ -6,6 +6,7 @@ from typing import Any
 
 from msgspec import UnsetType
 
+from moorage.compute_api.facts import fact_of
 from moorage.compute_api.wanted import (
     checked_user_data,
     checked_v4,
@@ -24,7 +25,7 @@ from moorage.compute_api.wanted import (
 from moorage.domain.action import InstanceAction
 from moorage.domain.caller import Caller
 from moorage.domain.errors import Conflict, Exhausted, Invalid, NotFound
-from moorage.domain.hops import Fact, Hop
+from moorage.domain.hops import Hop
 from moorage.domain.ids import FlavorId, ImageId, ProjectId, ServerId
 from moorage.domain.server import Flavor, RequestedNic, Server
 from moorage.seams.clock import Clock
@@ -118,15 +119,7 @@ class Asking:
         await self.store.add(servers, actions, self.limits.quota)
         committed = self.clock.now()
         for server in servers:
-            self.timeline.tell(
-                Fact(
-                    what=Hop.ASKED,
-                    wall=committed,
-                    monotonic=self.clock.monotonic(),
-                    who="compute-api",
-                    server=server.id,
-                )
-            )
+            self.timeline.tell(fact_of(server, Hop.ASKED, wall=committed, monotonic=self.clock.monotonic()))
             self.asked(server.id)
         return servers
 

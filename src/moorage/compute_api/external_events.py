@@ -8,9 +8,10 @@ from uuid import UUID
 import structlog
 from msgspec import UNSET
 
+from moorage.compute_api.facts import fact_of
 from moorage.domain.errors import Invalid, NotFound, Unavailable
 from moorage.domain.events import EventName, EventStatus
-from moorage.domain.hops import Fact, Hop
+from moorage.domain.hops import Hop
 from moorage.domain.ids import HostName, PortId, ServerId
 from moorage.domain.server import Server
 from moorage.seams.bus import Bus
@@ -103,19 +104,7 @@ class Hearing:
         for event in known:
             row = rows[event.server_uuid]
             if event.name == EventName.VIF_PLUGGED and row is not None:
-                self.timeline.tell(
-                    Fact(
-                        what=Hop.HEARD,
-                        wall=now,
-                        monotonic=monotonic,
-                        who="compute-api",
-                        server=row.id,
-                        port=PortId(event.tag or ""),
-                        generation=row.generation,
-                        attempt=row.attempt,
-                        host=host,
-                    )
-                )
+                self.timeline.tell(fact_of(row, Hop.HEARD, wall=now, monotonic=monotonic, port=PortId(event.tag or "")))
 
     async def _server(self, server: str) -> Server | None:
         try:

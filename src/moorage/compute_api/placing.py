@@ -9,10 +9,12 @@ from typing import Never
 
 import structlog
 
+from moorage.compute_api.facts import fact_of
+from moorage.compute_api.job import tell_host
 from moorage.domain.action import InstanceAction, finished, stepped
 from moorage.domain.attempt import elsewhere, first_placed, vanished
 from moorage.domain.errors import Conflict, Exhausted, MoorageError, NotFound, Stale, Unavailable
-from moorage.domain.hops import Fact, SubFact
+from moorage.domain.hops import SubFact
 from moorage.domain.ids import Generation, HostName, ServerId
 from moorage.domain.port import MADE_KEY
 from moorage.domain.scheduling import DEAD_AFTER, HostState
@@ -24,7 +26,6 @@ from moorage.seams.clock import Clock
 from moorage.seams.network_api import NetworkApi
 from moorage.seams.server_store import ServerQuery, ServerStore
 from moorage.seams.timeline import Timeline
-from moorage.wire.messages import DoJob
 
 log = structlog.get_logger(__name__)
 
@@ -167,24 +168,11 @@ class Placer:
 
     async def _send(self, server: Server) -> None:
         self._tell(server, SubFact.PLACED, "")
-        try:
-            await self.bus.cast(f"compute.{server.host}", DoJob(server=server.id))
-        except Unavailable as error:
-            log.warning("the host was not told; it looks by itself", server=server.id, error=str(error))
+        await tell_host(self.bus, server)
 
     def _tell(self, server: Server, what: SubFact, detail: str) -> None:
         self.timeline.tell(
-            Fact(
-                what=what,
-                wall=self.clock.now(),
-                monotonic=self.clock.monotonic(),
-                who="compute-api",
-                server=server.id,
-                generation=server.generation,
-                attempt=server.attempt,
-                host=server.host,
-                detail=detail,
-            )
+            fact_of(server, what, wall=self.clock.now(), monotonic=self.clock.monotonic(), detail=detail)
         )
 
     async def remove(self, server: ServerId) -> None:

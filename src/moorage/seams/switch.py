@@ -135,6 +135,14 @@ class WirePlan:
     generation: Generation | None
     flows: tuple[Flow, ...]
 
+    def misfit(self, generation: Generation | None, ofport: int | None) -> str | None:
+        """Why it does not fit its port as that is by now, None when it does: it was made of an earlier look."""
+        if generation != self.generation:
+            return f"it was plugged anew, in generation {generation}"
+        if ofport != self.ofport:
+            return f"its ofport is {ofport}, not {self.ofport}"
+        return None
+
 
 class Wiring(Protocol):
     """The agent's side."""

@@ -169,9 +169,10 @@ class MemorySwitch:
         failed: dict[PortId, str] = {}
         for plan in plans:
             row = self._rows.get(plan.port)
-            why = _why_not(row, plan)
-            if row is None or why is not None:
-                failed[plan.port] = why or ""
+            if row is None:
+                failed[plan.port] = "it is not on the switch"
+            elif (why := plan.misfit(row.generation, row.ofport)) is not None:
+                failed[plan.port] = why
             elif (why := self._refusal(plan)) is not None:
                 failed[plan.port] = why
                 self._isolate(row)
@@ -296,17 +297,6 @@ class MemorySwitch:
             row = self._rows.get(port)
             why = (row.error if row is not None else "it was removed") or "no word from it"
             raise Unavailable(f"the switch has not opened port {port}: {why}") from error
-
-
-def _why_not(row: Interface | None, plan: WirePlan) -> str | None:
-    """Why a plan does not fit the port as it is, None when it does."""
-    if row is None:
-        return "it is not on the switch"
-    if row.ofport != plan.ofport:
-        return f"its ofport is {row.ofport}, not {plan.ofport}"
-    if row.generation != plan.generation:
-        return f"it was plugged again, in generation {row.generation}"
-    return None
 
 
 def _later(seconds: float, call: Callable[[], None]) -> asyncio.TimerHandle:

@@ -90,11 +90,7 @@ def why_not(plan: WirePlan, rows: Rows | None) -> str | None:
     """Why the plan does not fit the port as it is, None when it does."""
     if rows is None:
         return "it is not on the bridge"
-    if rows.generation != plan.generation:
-        return f"it was plugged anew, in generation {rows.generation}"
-    if rows.ofport != plan.ofport:
-        return f"its ofport is {rows.ofport}, not {plan.ofport}"
-    return None
+    return plan.misfit(rows.generation, rows.ofport)
 
 
 def uuid_of(replica: Replica, bridge: str) -> str | None:
