@@ -87,7 +87,7 @@ async def test_a_full_database_says_so_without_statements_and_links(tmp_path: Pa
 
     with pytest.raises(Full) as raised:
         await database.run("filling", fill)
-    assert raised.value.message == "filling: the database cannot be written: database or disk is full"
+    assert raised.value.message == "filling: the database cannot be written: database or disk is full (x.sqlite)"
     assert await database.run("counting", count) == 0
     database.close()
 

@@ -1,5 +1,7 @@
 """The command on real Open vSwitch, with network namespaces and with QEMU guests."""
 
+import os
+import re
 import signal
 import subprocess
 import time
@@ -10,6 +12,8 @@ import pytest
 from tests.shell import Shell, a_shell, hop_ms, steps
 
 from moorage.app import processes
+from moorage.app.runtime import place_of
+from moorage.app.state import StateDir
 from moorage.domain.hops import HOPS
 
 pytestmark = pytest.mark.timeout(300)  # the first QEMU guest of a machine waits for its image to be built
@@ -21,6 +25,24 @@ KINDS = ["netns", "qemu"]
 def shell(tmp_path: Path) -> Iterator[Shell]:
     with a_shell(tmp_path, patience=280) as shell:
         yield shell
+
+
+CHECKOUT = Path(__file__).parents[2]
+
+
+def test_the_readme_shows_what_the_demo_prints(shell: Shell) -> None:
+    """Word for word; times, bars and addresses differ."""
+    shown = (CHECKOUT / "README.md").read_text().partition("$ script/demo\n")[2].partition("```")[0]
+    printed = subprocess.run(
+        ["script/demo"], cwd=CHECKOUT, env=shell.environ, capture_output=True, text=True, timeout=280, check=True
+    )
+    always = words(shown)
+    # A preparation that is made once on a machine, such as building the guest image, is not shown.
+    assert [line for line in words(printed.stdout) if "…" not in line or line in always] == always
+
+
+def words(demo: str) -> list[str]:
+    return [" ".join(re.sub(r"[0-9.]*[0-9]|[▏▎▍▌▋▊▉█]", " ", line).split()) for line in demo.splitlines()]
 
 
 def running_in(shell: Shell) -> list[int]:
@@ -82,6 +104,22 @@ def test_what_a_killed_bench_leaves_is_cleared_by_the_next_command(shell: Shell)
     while running_in(shell) and time.monotonic() < until:
         time.sleep(0.02)
     assert running_in(shell) == []
+
+
+def test_the_sockets_of_a_killed_cloud_with_a_long_path_are_cleared(shell: Shell) -> None:
+    state = shell.home / "a state directory whose path is too long for sockets below it"
+    asked = ["--host-kind", "netns", "--listen", "127.0.0.1:0", "--state-dir", str(state), "--detach"]
+    started = shell.moorage("up", *asked)
+    assert started.returncode == 0, started.stderr
+    sockets = place_of(StateDir(state).cloud)
+    assert sockets.is_dir()
+    os.kill(shell.json("status", "--state-dir", str(state))["pid"], signal.SIGKILL)
+    until = time.monotonic() + 10
+    while processes.mentioning(sockets) and time.monotonic() < until:
+        time.sleep(0.02)
+    assert shell.moorage("down", "--purge", "--state-dir", str(state)).returncode == 0
+    assert not sockets.exists()
+    assert not state.exists()
 
 
 def test_the_machines_own_network_is_not_touched(shell: Shell) -> None:

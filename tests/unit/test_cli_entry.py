@@ -53,8 +53,15 @@ def program(tmp_path: Path) -> Path:
 
 def test_the_command_is_named_as_it_was_called(program: Path) -> None:
     assert called([str(program)], {"PATH": "/usr/bin"}) == f"'{program}'"
-    assert called([f"{program.parent}/../bin/moorage"], {"PATH": "/usr/bin"}) == f"'{program}'"
     assert called([f"{program}"], {"PATH": f"/usr/bin:{program.parent}"}) == "moorage"
+
+
+def test_below_the_folder_where_it_was_called_its_path_is_short(
+    program: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for path in (str(program), "a b/bin/moorage", "./a b/bin/../bin/moorage"):
+        assert called([path], {"PATH": "/usr/bin"}) == "'a b/bin/moorage'"
 
 
 def test_another_moorage_on_the_path_is_not_meant(program: Path, tmp_path: Path) -> None:

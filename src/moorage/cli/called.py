@@ -16,5 +16,6 @@ def called(argv: Sequence[str] | None = None, environ: Mapping[str, str] = os.en
     found = shutil.which("moorage", path=environ.get("PATH", os.defpath))
     if found is not None and os.path.realpath(found) == os.path.realpath(program):
         return "moorage"
-    plain = os.path.normpath(program)  # script/../.venv/bin/moorage, as script/demo calls it
-    return shlex.quote(plain if os.path.realpath(plain) == os.path.realpath(program) else program)
+    plain = os.path.relpath(program)  # script/demo's `exec` has made it absolute
+    is_below = not plain.startswith(os.pardir) and os.path.realpath(plain) == os.path.realpath(program)
+    return shlex.quote(plain if is_below else program)

@@ -90,7 +90,8 @@ def _ours(error: DBAPIError | sqlite3.Error, act: str, path: Path | None) -> Moo
             f"the database {path} is broken: {said}. Bring back a copy of it, or begin anew: `moorage down --purge`"
         )
     kind = Full if code == sqlite3.SQLITE_FULL else Unavailable
-    return kind(f"{act}: the database cannot be {'written' if code in _UNWRITABLE else 'used'}: {said}")
+    name = "" if path is None or str(path) in act else f" ({path.name})"
+    return kind(f"{act}: the database cannot be {'written' if code in _UNWRITABLE else 'used'}: {said}{name}")
 
 
 def _check_version(engine: Engine, path: Path | None, metadata: MetaData) -> None:

@@ -100,8 +100,7 @@ class DatabaseIdentityStore:
             session.add(_ROWS[type(thing)](**_columns(thing)))
             session.flush()
 
-        act = f"Conflict occurred attempting to store {_word(type(thing))} - the name {thing.name} is in use"
-        await self._changing(act, work)
+        await self._changing(f"store {_word(type(thing))}", f"the name {thing.name} is in use", work)
 
     async def update(
         self, kind: type[Thing], id: str, change: Callable[[Thing], Thing], revoking: Sequence[Revocation] = ()
@@ -113,8 +112,7 @@ class DatabaseIdentityStore:
             session.flush()
             return after
 
-        act = f"Conflict occurred attempting to store {_word(kind)} {id} - the name is in use"
-        return await self._changing(act, work)
+        return await self._changing(f"store {_word(kind)} {id}", "the name is in use", work)
 
     async def delete(self, kind: type[Thing], id: str, revoking: Sequence[Revocation] = ()) -> None:
         def work(session: Session) -> None:
@@ -183,12 +181,12 @@ class DatabaseIdentityStore:
 
         return await self._database.run("reading revocations", work)
 
-    async def _changing(self, act: str, work: Callable[[Session], T]) -> T:
+    async def _changing(self, act: str, why_not: str, work: Callable[[Session], T]) -> T:
         """Run `work`; a broken constraint is a Conflict that tells nothing of tables."""
         try:
             return await self._database.run(act, work)
         except Conflict as error:
-            raise Conflict(f"{act}.") from error
+            raise Conflict(f"Conflict occurred attempting to {act} - {why_not}.") from error
 
 
 def _word(kind: type) -> str:
