@@ -14,6 +14,7 @@ import pytest
 from tests.worlds import needs_world
 
 from moorage.adapters.world.client import Connection, HeldWorld, HolderProcess
+from moorage.adapters.world.reach import ping
 from moorage.domain.errors import Invalid, NotFound, Unavailable
 from moorage.seams.world import ROOT, LinkChange, World
 
@@ -216,6 +217,22 @@ async def test_hosts_have_worlds_of_their_own() -> None:
         await one.make_namespace("guest-1")
         assert await two.links(ROOT) == {"lo"}
         assert await two.namespaces() == frozenset()
+
+
+@needs_world
+async def test_hosts_are_connected_by_a_cable() -> None:
+    async with HolderProcess() as holder:
+        one, two = holder.world("host-1"), holder.world("host-2")
+        for _ in range(2):
+            await one.connect("up0", "host-2", "down0")
+        await one.move_link("up0", ROOT, ROOT, LinkChange(addresses=("10.0.0.1/24",)))
+        await two.move_link("down0", ROOT, ROOT, LinkChange(addresses=("10.0.0.2/24",)))
+        assert await ping(one, ROOT, "10.0.0.2", patience=5.0)
+        await two.remove_link("down0")
+        assert await one.links(ROOT) == {"lo"}
+        await two.make_tap("taken")
+        with pytest.raises(Unavailable):
+            await one.connect("up0", "host-2", "taken")
 
 
 @needs_world

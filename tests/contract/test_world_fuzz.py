@@ -153,6 +153,8 @@ VALUES: dict[str, Values] = {
     "environment": mostly(st.dictionaries(st.sampled_from(["A", "PATH", "LD_PRELOAD"]), NAMESPACES), {"A=B": ""}),
     "addresses": mostly(st.lists(ADDRESSES, max_size=3), ["x"]),
     "mac": mostly(MACS, "x"),
+    "peer": mostly(st.sampled_from(["host-1", "host-2"]), ".."),
+    "peer_device": mostly(DEVICES, "a" * 16),
     "mtu": mostly(st.sampled_from([68, 1500, 9000, 65535]), None, 0),
     "up": mostly(st.booleans()),
     "family": mostly(st.sampled_from([2, 10, 16, 17]), 0, 1, 40, 64),

@@ -38,7 +38,6 @@ def moorage(environ: dict[str, str], *arguments: str) -> subprocess.CompletedPro
         ["demo", "--host-kind", "imaginary"],
         ["up", "--listen", "nowhere"],
         ["up", "--hosts", "0"],
-        ["up", "--host-kind", "netns", "--hosts", "2"],
         ["status", "--json", "/no/such/folder/status.json"],
         ["status", "--json", "/tmp"],
         ["demo", "--json", ""],

@@ -29,10 +29,21 @@ from moorage.app.doors import HostDoors
 from moorage.app.evidence import Evidence
 from moorage.app.first_start import first_start
 from moorage.app.floor import FloorTable, MeasuredFloor, make_floor
-from moorage.app.hosts import Equipment, Host, Outside, find_accelerator, make_host, on_open_vswitch, simulated
+from moorage.app.hosts import (
+    Equipment,
+    Host,
+    Outside,
+    Runner,
+    find_accelerator,
+    make_host,
+    on_open_vswitch,
+    simulated,
+    start_underlay,
+)
 from moorage.app.listening import host_port, listening
 from moorage.app.runtime import runtime
 from moorage.app.state import write_private
+from moorage.app.underlay import HOST, Joining
 from moorage.compute.boot import PluggingRules
 from moorage.domain.errors import Unavailable
 from moorage.domain.ids import HostName
@@ -123,9 +134,9 @@ async def run_cloud(settings: CloudSettings, progress: Say = lambda _: None) -> 
         plane = make_control_plane(parts)
         stack.callback(plane.close)
         await plane.bootstrap()
-        equipment, runners = await _equipment(settings, stack, progress)
+        equipment, sockets, shared = await _equipment(settings, stack, progress)
         hosts = [make_host(one, _outside(settings, plane)) for one in equipment]
-        floor, floor_runners = make_floor(equipment[0], settings, _floor_table(settings, stack), runners)
+        floor, floor_runners = make_floor(equipment[0], settings, _floor_table(settings, stack), sockets)
         control = Control(
             stack.enter_context(control_listening(control_socket(settings.state_dir))),
             HostDoors(hosts, plane.compute.store),
@@ -133,6 +144,7 @@ async def run_cloud(settings: CloudSettings, progress: Say = lambda _: None) -> 
         eternal = [
             ("control plane", plane.run),
             ("control socket", control.run),
+            *shared,
             *((f"host {host.equipment.name}", host.run) for host in hosts),
         ]
         await stack.enter_async_context(_running([*eternal, *floor_runners]))
@@ -157,10 +169,11 @@ def _outside(settings: CloudSettings, plane: ControlPlane) -> Outside:
 
 async def _equipment(
     settings: CloudSettings, stack: AsyncExitStack, progress: Say
-) -> tuple[list[Equipment], Path | None]:
+) -> tuple[list[Equipment], Path | None, Sequence[Runner]]:
+    """The hosts' adapters, where their sockets are, and what must run for all of them."""
     names = [HostName(f"host-{number}") for number in range(1, settings.hosts + 1)]
     if settings.host_kind is HostKind.SIMULATED:
-        return [simulated(name, settings) for name in names], None
+        return [simulated(name, settings) for name in names], None, ()
     from moorage.adapters.world.client import HolderProcess
 
     accelerator = await find_accelerator(settings, progress)
@@ -168,9 +181,17 @@ async def _equipment(
     sockets = stack.enter_context(runtime(settings.state_dir))
     holder = await stack.enter_async_context(HolderProcess())
     uid_map = await asyncio.to_thread(Path(f"/proc/{holder.pid}/uid_map").read_text)
-    return [
-        await on_open_vswitch(name, settings, holder.world(name), sockets, accelerator, uid_map) for name in names
-    ], sockets
+    joinings: list[Joining | None] = [None]
+    shared: list[Runner] = []
+    if len(names) > 1:
+        underlay = await start_underlay(holder.world(HOST), sockets)
+        joinings = [Joining(underlay, number, name) for number, name in enumerate(names, start=1)]
+        shared = [("underlay", underlay.switch.run)]
+    equipment = [
+        await on_open_vswitch(name, settings, holder.world(name), sockets, accelerator, uid_map, joining)
+        for name, joining in zip(names, joinings, strict=True)
+    ]
+    return equipment, sockets, shared
 
 
 class _Quiet(uvicorn.Server):

@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import Literal, Never
+from typing import TYPE_CHECKING, Literal, Never
 
 import structlog
 
@@ -16,7 +16,9 @@ from moorage.adapters.memory.switch import MemorySwitch
 from moorage.adapters.qemu.command_line import Accelerator
 from moorage.agent.agent import Agent
 from moorage.agent.dhcp import DhcpServers
+from moorage.app import underlay
 from moorage.app.config import CloudSettings, HostKind
+from moorage.app.underlay import Joining, Underlay
 from moorage.compute.boot import Boot, PluggingRules
 from moorage.compute.expectations import Expectations
 from moorage.compute.images import Images
@@ -25,6 +27,7 @@ from moorage.compute.nics import Nics
 from moorage.compute.records import Records
 from moorage.domain.errors import Unavailable
 from moorage.domain.ids import Generation, HostName, NetworkId, PortId, ServerId
+from moorage.kit.retry import retry
 from moorage.kit.slot import Slot
 from moorage.kit.supervise import supervise
 from moorage.seams.bus import Bus
@@ -36,6 +39,9 @@ from moorage.seams.network_api import NetworkApi
 from moorage.seams.switch import Plugging, Wiring
 from moorage.seams.timeline import Timeline
 from moorage.seams.world import World
+
+if TYPE_CHECKING:
+    from moorage.adapters.ovsdb.switch import OvsSwitch
 
 SOCKET_WITHIN = 5.0  # seconds
 DATABASE_WITHIN = 10.0  # seconds
@@ -76,6 +82,7 @@ class Equipment:
     runners: Sequence[Runner] = ()
     world: World | None = None
     check: Callable[[], Awaitable[None]] = nothing_to_check  # raises Unavailable while the host's switch is not ready
+    vlans: Callable[[], dict[NetworkId, int]] = dict  # those that an agent begins with, and keeps up
 
 
 @dataclass(frozen=True)
@@ -123,7 +130,7 @@ def _compute(equipment: Equipment, outside: Outside) -> ComputeHost:
 
 async def _agent_life(equipment: Equipment, outside: Outside) -> Never:
     wiring, runners = equipment.wiring()
-    vlans: dict[NetworkId, int] = {}
+    vlans = equipment.vlans()
     dhcp = DhcpServers(equipment.name, equipment.dhcp(), wiring, outside.bus, vlans)
     agent = Agent(
         host=equipment.name,
@@ -171,10 +178,12 @@ async def on_open_vswitch(
     runtime: Path,
     accelerator: Accelerator = Accelerator.TCG,
     uid_map: str = "",
+    joining: Joining | None = None,
 ) -> Equipment:
     """A host of kind netns or qemu: a switch of its own in its world, guests and DHCP servers around it.
 
     `uid_map` (/proc/PID/uid_map) is that of the world's user namespace: each guest gets a user of its own where it can.
+    With `joining` its networks reach other hosts of this world.
     """
     from moorage.adapters.dnsmasq.dhcp import Dnsmasq
     from moorage.adapters.ovsdb.switch import OvsSwitch
@@ -201,15 +210,16 @@ async def on_open_vswitch(
         wiring=wiring,
         hypervisor=hypervisor,
         dhcp=lambda: Dnsmasq(world, state / "dhcp"),
-        capacity=_real_capacity(settings.host_kind),
+        capacity=_real_capacity(settings.host_kind, settings.hosts),
         images=state / "images" if settings.host_kind is HostKind.QEMU else None,
         runners=[
             ("switch, as compute sees it", plugging.run),
-            ("bridge", partial(_bridge, plugging.ensure_bridge)),
+            ("bridge", partial(_bridge, plugging, world, joining)),
             *runners,
         ],
         world=world,
-        check=plugging.check,
+        check=partial(_check, plugging, joining),
+        vlans=dict if joining is None else lambda: joining.underlay.vlans,
     )
 
 
@@ -243,9 +253,27 @@ async def until_exists(path: Path) -> None:
         raise Unavailable(f"{path.name} has not appeared: see the log beside it") from None
 
 
-async def _bridge(ensure: Callable[[], Awaitable[None]]) -> None:
-    await ensure()
+async def _bridge(switch: "OvsSwitch", world: World, joining: Joining | None) -> None:
+    await switch.ensure_bridge()
+    if joining is not None:
+        await retry(partial(joining.join, world, switch), on=Unavailable)
     await asyncio.get_running_loop().create_future()
+
+
+async def _check(switch: "OvsSwitch", joining: Joining | None) -> None:
+    await switch.check()
+    if joining is not None:
+        await joining.check()
+
+
+async def start_underlay(world: World, runtime: Path) -> Underlay:
+    """The switch that joins hosts, in a world of its own."""
+    from moorage.adapters.ovsdb.switch import OvsSwitch
+
+    rundir = runtime / underlay.HOST
+    await asyncio.to_thread(partial(rundir.mkdir, parents=True, exist_ok=True))
+    await _start_switch(world, rundir)
+    return Underlay(OvsSwitch(rundir, device="tap", name=underlay.BRIDGE))
 
 
 async def _start_switch(world: World, rundir: Path) -> None:
@@ -285,12 +313,13 @@ async def _last_words(log: Path) -> str:
     return f": {said}" if said else ""
 
 
-def _real_capacity(kind: HostKind) -> Capacity:
+def _real_capacity(kind: HostKind, hosts: int) -> Capacity:
+    """What each of so many hosts has of this machine."""
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // (1 << 20)
     is_qemu = kind is HostKind.QEMU
     return Capacity(
         vcpus=os.cpu_count() or 1 if is_qemu else 64,
-        memory_mib=memory * 3 // 4 if is_qemu else 1 << 20,  # a namespace takes next to nothing
+        memory_mib=memory * 3 // 4 // hosts if is_qemu else 1 << 20,  # a namespace takes next to nothing
         disk_gib=1 << 16,
         hypervisor_type="QEMU" if is_qemu else "netns",
     )

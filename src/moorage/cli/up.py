@@ -14,7 +14,7 @@ from moorage.cli.output import Output, output
 
 def command(
     host_kind: Kind = None,
-    hosts: Annotated[int, typer.Option(min=1, help="How many hosts; above 1 for simulated only.")] = 1,
+    hosts: Annotated[int, typer.Option(min=1, help="How many hosts; they share their networks.")] = 1,
     detach: Annotated[bool, typer.Option("--detach", help="Return once it is ready; it runs on.")] = False,
     listen: Listen = "127.0.0.1:8780",
     vif_plugging_timeout: Annotated[
@@ -35,7 +35,7 @@ def command(
 
     It runs until Ctrl-C or `moorage down`.
     """
-    from moorage.app.config import CloudSettings, HostKind
+    from moorage.app.config import CloudSettings
     from moorage.app.doctor import best_kind, hindrances
     from moorage.app.start import start_cloud
     from moorage.app.state import StateDir, default_cache_dir, default_state_dir, parse_listen
@@ -44,8 +44,6 @@ def command(
 
     with output() as out:
         kind, why = (host_kind, "") if host_kind is not None else best_kind()
-        if hosts > 1 and kind is not HostKind.SIMULATED:
-            raise typer.BadParameter("above 1 for --host-kind simulated only", param_hint="--hosts")
         if why:
             out.say(why)
         for check in hindrances(kind):

@@ -47,6 +47,9 @@ class World(Protocol):
         Raises NotFound when it is in neither.
         """
 
+    async def connect(self, device: str, peer: str, peer_device: str, *, mtu: int = 1500) -> None:
+        """A cable from `device` in ROOT to `peer_device` in that of the host `peer`, both up; repeatable."""
+
     async def start(
         self,
         name: str,

@@ -76,6 +76,17 @@ class OvsSwitch:
             await self._try(change, f"making bridge {self._name}")
         raise Unavailable(f"making bridge {self._name}: somebody else keeps changing it")
 
+    async def add_uplink(self, device: str) -> None:
+        """Join a network that carries every VLAN, by a device that is there already; repeatable. Raises Unavailable."""
+        port, ids = PortId(device), operations.service_ids(PortId(device), "")
+        for _ in range(_ATTEMPTS):
+            on_bridge = await self._bridge()
+            if any(rows.name == device for rows in self._rows()):
+                break
+            if await self._try(operations.add_port(on_bridge, device, None, ids, {}), f"adding uplink {device}"):
+                break
+        await self._wires.serve_proven(port, await self._opened(port))
+
     async def check(self) -> None:
         """Raises Unavailable unless the database answers, the bridge is there and the switch itself serves it."""
         await self._bridge()

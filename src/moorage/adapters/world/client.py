@@ -246,6 +246,9 @@ class HeldWorld:
             protocol.MoveLink(device, source, target, change.name, change.mac, change.mtu, change.addresses, change.up)
         )
 
+    async def connect(self, device: str, peer: str, peer_device: str, *, mtu: int = 1500) -> None:
+        await self._call(protocol.Connect(device, peer, peer_device, mtu))
+
     async def start(
         self,
         name: str,

@@ -141,6 +141,9 @@ class Hosts:
                     up=operation.up,
                 )
                 return None
+            case protocol.Connect(device, peer, peer_device, mtu):
+                host.root.connect(device, self._host(peer).root, peer_device, mtu)
+                return None
             case protocol.Start():
                 return self._start(host, operation)
             case protocol.Signal(name, number):

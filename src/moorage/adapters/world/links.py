@@ -73,6 +73,17 @@ class NetworkNamespace:
                     kernel.make_tap(device, is_persistent=True)
             self._netlink.link("set", index=self.index(device), mtu=mtu, state="up")
 
+    def connect(self, device: str, other: "NetworkNamespace", other_device: str, mtu: int) -> None:
+        """A veth pair from here to `other`, up; an existing one is kept. Raises Unavailable when a name is taken."""
+        with _netlink_errors(f"connecting {device} with {other_device}"):
+            if self.index(device) is None:
+                peer = {"ifname": other_device, "net_ns_fd": other.descriptor, "mtu": mtu}
+                self._netlink.link("add", kind="veth", ifname=device, mtu=mtu, peer=peer)
+            for namespace, end in ((self, device), (other, other_device)):
+                if (index := namespace.index(end)) is None:
+                    raise Unavailable(f"connecting {device}: there is another link of that name")
+                namespace._netlink.link("set", index=index, state="up")
+
     def remove(self, device: str) -> None:
         """Delete a link; one that is not here is fine."""
         if (index := self.index(device)) is None:

@@ -61,6 +61,13 @@ class MoveLink(Operation, frozen=True, tag="move_link"):
     up: bool
 
 
+class Connect(Operation, frozen=True, tag="connect"):
+    device: Device
+    peer: Name  # the other host
+    peer_device: Device
+    mtu: Mtu
+
+
 class Start(Operation, frozen=True, tag="start"):
     name: Name
     argv: Annotated[tuple[Argument, ...], Meta(min_length=1, max_length=512)]
@@ -114,6 +121,7 @@ AnyOperation = (
     | MakeTap
     | RemoveLink
     | MoveLink
+    | Connect
     | Start
     | Stop
     | Signal

@@ -1,0 +1,56 @@
+"""What joins the hosts of one world: a switch of its own, to which each host's is cabled; plain L2, every VLAN.
+
+A network has the same VLAN on all hosts that are joined, so their agents share one map. Worlds end with the process
+that made them, so the map need not outlive it.
+"""
+
+import asyncio
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from moorage.domain.errors import Unavailable
+from moorage.domain.ids import HostName, NetworkId
+from moorage.seams.world import World
+
+if TYPE_CHECKING:
+    from moorage.adapters.ovsdb.switch import OvsSwitch
+
+HOST = "underlay"  # of the holder; it is none of the cloud's
+BRIDGE = "br-underlay"
+UPLINK = "uplink"  # on every host
+
+
+@dataclass(frozen=True)
+class Underlay:
+    """Give `switch.run` to a supervisor, and a `Joining` to each host."""
+
+    switch: "OvsSwitch"
+    vlans: dict[NetworkId, int] = field(default_factory=dict)
+
+    async def cable(self, number: int, host: World) -> None:
+        """Lay one to the host; repeatable."""
+        device = f"host{number}"
+        await host.connect(UPLINK, HOST, device)
+        await self.switch.ensure_bridge()
+        await self.switch.add_uplink(device)
+
+
+@dataclass(frozen=True)
+class Joining:
+    """One host's way into the underlay."""
+
+    underlay: Underlay
+    number: int
+    name: HostName
+    is_joined: asyncio.Event = field(default_factory=asyncio.Event)
+
+    async def join(self, host: World, switch: "OvsSwitch") -> None:
+        """Once the host's bridge is there."""
+        await self.underlay.cable(self.number, host)
+        await switch.add_uplink(UPLINK)
+        self.is_joined.set()
+
+    async def check(self) -> None:
+        """Raises Unavailable before."""
+        if not self.is_joined.is_set():
+            raise Unavailable(f"host {self.name} has not been joined with the others")
