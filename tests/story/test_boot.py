@@ -297,8 +297,18 @@ async def test_a_host_without_an_agent_cannot_bind_and_another_takes_the_server(
         await cloud.hosts[0].agent.stop()
         await asyncio.sleep(12)
         server = await cloud.create()
-        assert await cloud.settled(server, within=5) == "ACTIVE"
+        assert await cloud.settled(server, within=10) == "ACTIVE"
         assert (await cloud.port(server))["binding:host_id"] == "host-2"
+
+
+async def test_an_agent_that_was_not_heard_for_a_while_is_waited_for() -> None:
+    async with story() as cloud:
+        await cloud.host.agent.stop()
+        await asyncio.sleep(12)
+        server = await cloud.create()
+        await asyncio.sleep(1)
+        cloud.host.agent.start()
+        assert await cloud.settled(server, within=5) == "ACTIVE"
 
 
 async def test_a_port_given_by_the_user_is_kept_when_its_server_is_deleted() -> None:

@@ -10,13 +10,14 @@ import structlog
 
 from moorage.compute.expectations import Expectations, Expected
 from moorage.compute.images import Images
-from moorage.compute.nics import Nics
+from moorage.compute.nics import BindingFailed, Nics
 from moorage.compute.patience import patiently
 from moorage.compute.records import Records
 from moorage.domain.errors import MoorageError, Unavailable, VirtualInterfaceCreateException
 from moorage.domain.hops import Fact, Hop, SubFact
 from moorage.domain.ids import Generation, HostName, PortId, ServerId, device_name
 from moorage.domain.server import Server
+from moorage.kit.retry import retry
 from moorage.seams.clock import Clock
 from moorage.seams.hypervisor import Guest, GuestState, Hypervisor, Nic
 from moorage.seams.network_api import NetworkPort
@@ -25,6 +26,7 @@ from moorage.seams.timeline import Timeline
 
 log = structlog.get_logger(__name__)
 
+BINDING_PATIENCE = 4.0  # seconds for an agent that was only restarted to be heard again; then another host may do
 LAST_LOOK = 5.0  # seconds for the look before giving up
 SHORTEST_PLUG = 5.0  # seconds that plugging gets in any case, also in a re-run when time is up
 
@@ -66,7 +68,8 @@ class Boot:
         generation = server.generation
         if generation is None:
             raise NotOurs(f"server {server.id} has no attempt under way")
-        ports = await patiently(partial(self.nics.bring, server, generation))
+        bring = partial(patiently, partial(self.nics.bring, server, generation))
+        ports = await retry(bring, on=BindingFailed, timeout=BINDING_PATIENCE)
         nics = await patiently(partial(self.nics.describe, ports))
         if not await patiently(partial(self.records.nics_known, server, nics)):
             raise NotOurs(server.id)
