@@ -194,7 +194,7 @@ async def story(
         network=faulty(plane.compute.network, strike),
         images=plane.compute.images,
         clock=clock,
-        timeline=_Telling(facts, plane.telling),
+        timeline=_Telling(facts, plane.observed),
         rules=PluggingRules(timeout, is_fatal),
     )
     worlds = [_world(number) for number in range(1, hosts + 1)]

@@ -4,7 +4,10 @@ import subprocess
 import sys
 import time
 
-HEAVY = ("sqlalchemy", "falcon", "uvicorn", "aiohttp", "alembic", "pyroute2", "argon2", "jwt", "qemu.qmp", "uvloop")
+HEAVY = (
+    *("sqlalchemy", "falcon", "uvicorn", "aiohttp", "alembic", "pyroute2", "argon2", "jwt", "qemu.qmp", "uvloop"),
+    "prometheus_client",
+)
 HELP_LIMIT = 0.3  # seconds
 
 

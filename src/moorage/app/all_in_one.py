@@ -7,6 +7,7 @@ import json
 import socket
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence, Set
 from contextlib import AsyncExitStack, asynccontextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from moorage.adapters.database.engine import Database, open_sqlite
 from moorage.adapters.files.images import FileImages
 from moorage.adapters.files.private_key import load_or_make_private_key
 from moorage.adapters.memory.bus import MemoryBus
+from moorage.adapters.metrics.prometheus import PrometheusMetrics
 from moorage.adapters.system.clock import SystemClock
 from moorage.app.cloud import Credentials
 from moorage.app.config import CloudSettings, HostKind
@@ -130,12 +132,14 @@ async def run_cloud(settings: CloudSettings, progress: Say = lambda _: None) -> 
             user_passwords=passwords,
             directory=_made(settings.state_dir / "database"),
             is_durable=settings.is_durable,
+            metrics=PrometheusMetrics(),
         )
         plane = make_control_plane(parts)
         stack.callback(plane.close)
         await plane.bootstrap()
         equipment, sockets, shared = await _equipment(settings, stack, progress)
         hosts = [make_host(one, _outside(settings, plane)) for one in equipment]
+        plane.health.waits.extend(partial(_waits, host) for host in hosts)
         floor, floor_runners = make_floor(equipment[0], settings, _floor_table(settings, stack), sockets)
         control = Control(
             stack.enter_context(control_listening(control_socket(settings.state_dir))),
@@ -156,14 +160,19 @@ async def run_cloud(settings: CloudSettings, progress: Say = lambda _: None) -> 
         yield AllInOne(settings, url, passwords, plane, hosts, floor)
 
 
+def _waits(host: Host) -> int:
+    return len(host.compute.boot.expectations.awaited())
+
+
 def _outside(settings: CloudSettings, plane: ControlPlane) -> Outside:
     return Outside(
         bus=plane.parts.bus,
         network=plane.compute.network,
         images=plane.compute.images,
         clock=plane.parts.clock,
-        timeline=plane.telling,
+        timeline=plane.observed,
         rules=PluggingRules(settings.vif_plugging_timeout, settings.vif_plugging_is_fatal),
+        metrics=plane.parts.metrics,
     )
 
 

@@ -13,6 +13,11 @@ class HostKind(StrEnum):
     QEMU = "qemu"
 
 
+class LogFormat(StrEnum):
+    PEOPLE = "people"  # one line for a reader
+    JSON = "json"  # one object a line, for programs
+
+
 @dataclass(frozen=True)
 class SimulatedSettings:
     """Latencies (seconds) of simulated hosts."""
@@ -38,4 +43,5 @@ class CloudSettings:
     vif_plugging_is_fatal: bool = True
     is_durable: bool = False  # synchronous=FULL: survives a power cut; else NORMAL: survives SIGKILL
     cache_dir: Path | None = None  # where the guest image is kept between clouds
+    log_format: LogFormat = LogFormat.JSON
     simulated: SimulatedSettings = SimulatedSettings()

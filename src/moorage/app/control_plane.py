@@ -9,8 +9,6 @@ from pathlib import Path
 from typing import Any, Never
 from uuid import uuid4
 
-import falcon.asgi
-
 from moorage.adapters.buffered.timeline import BufferedTimeline
 from moorage.adapters.database.compute import ComputeDatabase
 from moorage.adapters.database.compute import Tables as ComputeTables
@@ -26,6 +24,11 @@ from moorage.adapters.http.network_client import HttpNetworkApi
 from moorage.adapters.http.session import Session, error_of
 from moorage.adapters.http.transport import InProcess
 from moorage.adapters.keys.making import new_key
+from moorage.adapters.memory.metrics import MemoryMetrics
+from moorage.app.health import Health, WatchedEvents
+from moorage.app.metering import counted
+from moorage.app.observing import ObservedTimeline
+from moorage.app.root import make_root
 from moorage.compute_api.bootstrap import bootstrap as bootstrap_flavors
 from moorage.compute_api.http.app import make_app as compute_app
 from moorage.compute_api.service import ComputeApiService
@@ -47,6 +50,7 @@ from moorage.seams.bus import Bus
 from moorage.seams.clock import Clock
 from moorage.seams.external_events import ExternalEvents
 from moorage.seams.image_files import ImageFiles
+from moorage.seams.metrics import Metrics
 from moorage.seams.passwords import Passwords
 from moorage.seams.timeline import Timeline
 from moorage.timeline.http import make_timeline_app
@@ -69,11 +73,13 @@ class Parts:
     is_durable: bool = False
     around_events: Callable[[ExternalEvents], ExternalEvents] = lambda events: events  # for stories: faults on the way
     around_timeline: Callable[[Timeline], Timeline] = lambda timeline: timeline  # for stories: who listens in
+    metrics: Metrics = field(default_factory=MemoryMetrics)
 
 
 @dataclass(frozen=True)
 class ControlPlane:
-    """Give `run` to a supervisor after `bootstrap`. `app` answers /identity, /image, /compute, /network, /timeline."""
+    """Give `run` to a supervisor after `bootstrap`. `app` answers /identity, /image, /compute, /network, /timeline
+    and what is outside of the APIs (`root`). Whoever tells the timeline in this process tells `observed`."""
 
     parts: Parts
     app: Asgi
@@ -83,6 +89,8 @@ class ControlPlane:
     network: NetworkService
     timeline: TimelineService
     telling: BufferedTimeline
+    observed: ObservedTimeline
+    health: Health
     databases: tuple[Database, ...]
 
     async def bootstrap(self) -> None:
@@ -119,7 +127,6 @@ class ControlPlane:
 
 def make_control_plane(parts: Parts) -> ControlPlane:
     """Everything but the hosts. The services meet only through `app`, as they would over HTTP."""
-    app = Mount(_root())
     databases: list[Database] = []
 
     def database(name: str, tables: Any) -> Database:
@@ -128,11 +135,15 @@ def make_control_plane(parts: Parts) -> ControlPlane:
         return databases[-1]
 
     telling = BufferedTimeline(parts.bus)
-    told = parts.around_timeline(telling)
+    observed = ObservedTimeline(telling, parts.metrics)
+    told = parts.around_timeline(observed)
+    compute_store = ComputeDatabase(database("compute", ComputeTables))
+    network_store = SqlNetworkStore(database("network", NetworkTables), parts.clock)
+    app = Mount()
     identity = _identity(parts, DatabaseIdentityStore(database("identity", IdentityTables)))
     image = ImageService(DatabaseImageStore(database("image", ImageTables)), parts.image_files, parts.clock)
     compute = ComputeApiService(
-        store=ComputeDatabase(database("compute", ComputeTables)),
+        store=compute_store,
         bus=parts.bus,
         clock=parts.clock,
         timeline=told,
@@ -141,23 +152,31 @@ def make_control_plane(parts: Parts) -> ControlPlane:
         new_id=lambda: str(uuid4()),
         new_key=new_key,
     )
-    events = HttpExternalEvents(_session(app, identity, "compute/v2.1", "neutron"))
+    events = WatchedEvents(parts.around_events(HttpExternalEvents(_session(app, identity, "compute/v2.1", "neutron"))))
     network = NetworkService(
-        store=SqlNetworkStore(database("network", NetworkTables), parts.clock),
+        store=network_store,
         bus=parts.bus,
         clock=parts.clock,
         timeline=told,
-        external_events=parts.around_events(events),
+        external_events=events,
         new_id=lambda: str(uuid4()),
         new_mac=_new_mac,
     )
     timeline = TimelineService(DatabaseFactStore(database("timeline", TimelineTables)), parts.bus)
-    app.add("identity", identity_app(identity))
-    app.add("image", image_app(image, identity.verifier))
-    app.add("compute", compute_app(compute, identity.verifier))
-    app.add("network", network_app(network, identity.verifier))
-    app.add("timeline", make_timeline_app(timeline, identity.verifier, partial(_require_visible, app)))
-    return ControlPlane(parts, app, identity, image, compute, network, timeline, telling, tuple(databases))
+    services: Mapping[str, Asgi] = {
+        "identity": identity_app(identity),
+        "image": image_app(image, identity.verifier),
+        "compute": compute_app(compute, identity.verifier),
+        "network": network_app(network, identity.verifier),
+        "timeline": make_timeline_app(timeline, identity.verifier, partial(_require_visible, app)),
+    }
+    for name, service in services.items():
+        app.add(name, counted(name, service, parts.metrics))
+    health = Health(compute_store, network_store, parts.clock, databases, events, lambda: telling.dropped)
+    app.add_root(counted("root", make_root(health, parts.metrics), parts.metrics))
+    return ControlPlane(
+        parts, app, identity, image, compute, network, timeline, telling, observed, health, tuple(databases)
+    )
 
 
 def _identity(parts: Parts, store: DatabaseIdentityStore) -> IdentityService:
@@ -204,27 +223,6 @@ async def _require_visible(app: Asgi, server: ServerId, token: str) -> None:
 
 def _new_mac() -> str:
     return "fa:16:3e:" + ":".join(f"{byte:02x}" for byte in secrets.token_bytes(3))
-
-
-class _Root:
-    """GET /: what is where."""
-
-    async def on_get(self, request: falcon.asgi.Request, response: falcon.asgi.Response) -> None:
-        base = f"{request.scheme}://{request.netloc}"
-        response.media = {
-            "moorage": {
-                "identity": f"{base}/identity/v3",
-                "compute": f"{base}/compute/v2.1",
-                "network": f"{base}/network",
-                "image": f"{base}/image",
-            }
-        }
-
-
-def _root() -> Asgi:
-    app: Any = falcon.asgi.App()
-    app.add_route("/", _Root())
-    return app  # type: ignore[no-any-return]
 
 
 def new_password() -> str:

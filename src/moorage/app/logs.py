@@ -1,12 +1,15 @@
-"""Where log lines go: one file, one JSON object a line, ours and the libraries' alike."""
+"""Where log lines go, ours and the libraries' alike: one file, as JSON objects or as lines for people."""
 
+import json
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
 import structlog
-from structlog.typing import Processor
+from structlog.typing import EventDict, Processor
+
+from moorage.app.config import LogFormat
 
 
 @contextmanager
@@ -19,7 +22,7 @@ def logging_to(path: Path) -> Iterator[None]:
         _log_by(logging.NullHandler())
 
 
-def log_to(path: Path) -> None:
+def log_to(path: Path, form: LogFormat = LogFormat.JSON) -> None:
     """From now on log lines are appended to `path`, which only its owner may read."""
     logging.raiseExceptions = False  # a disk that is full takes no lines, and is no reason to print stack traces
     path.touch(mode=0o600)
@@ -32,11 +35,7 @@ def log_to(path: Path) -> None:
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
             foreign_pre_chain=[*shared, structlog.stdlib.add_logger_name],
-            processors=[
-                structlog.stdlib.ProcessorFormatter.remove_processors_meta,
-                structlog.processors.format_exc_info,
-                structlog.processors.JSONRenderer(),
-            ],
+            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *_RENDERING[form]],
         )
     )
     _log_by(handler)
@@ -46,6 +45,28 @@ def log_to(path: Path) -> None:
         logger_factory=structlog.stdlib.LoggerFactory(),
         cache_logger_on_first_use=True,
     )
+
+
+def _for_people(_logger: object, _method: str, line: EventDict) -> str:
+    """15:04:05.123 warning  a sentence  name=value …; a trace below."""
+    time = str(line.pop("timestamp", ""))[11:23]
+    level = str(line.pop("level", ""))
+    sentence = line.pop("event", "")
+    trace = line.pop("exception", None)
+    line.pop("logger", None)
+    values = " ".join(f"{name}={_value(value)}" for name, value in line.items())
+    return f"{time} {level:<8} {sentence}  {values}".rstrip() + (f"\n{trace}" if trace else "")
+
+
+def _value(value: object) -> str:
+    text = str(value)
+    return text if text and text.isprintable() and not {" ", '"', "="} & set(text) else json.dumps(text)
+
+
+_RENDERING: Mapping[LogFormat, Sequence[Processor]] = {
+    LogFormat.JSON: (structlog.processors.format_exc_info, structlog.processors.JSONRenderer()),
+    LogFormat.PEOPLE: (structlog.processors.format_exc_info, _for_people),
+}
 
 
 def _log_by(handler: logging.Handler) -> None:

@@ -43,7 +43,7 @@ def up(run_cloud: RunCloud, settings: CloudSettings, state: StateDir, tell: Tell
 async def _serve(run_cloud: RunCloud, settings: CloudSettings, state: StateDir, tell: Tell) -> None:
     with state.held():
         require_free(settings.address, settings.port)
-        log_to(state.log)
+        log_to(state.log, settings.log_format)
         await _until_cancelled(run_cloud, settings, state, tell)
 
 

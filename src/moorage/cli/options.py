@@ -8,7 +8,7 @@ from typing import Annotated, TypeVar
 
 import typer
 
-from moorage.app.config import HostKind
+from moorage.app.config import HostKind, LogFormat
 from moorage.app.state import parse_listen
 from moorage.domain.errors import Invalid
 
@@ -79,3 +79,6 @@ OsCloud = Annotated[
     typer.Option("--os-cloud", metavar="NAME", help="An entry of clouds.yaml [OS_CLOUD, else the state directory's]."),
 ]
 Listen = Annotated[str, typer.Option("--listen", metavar="ADDR:PORT", callback=_listen, help="Where the APIs listen.")]
+LogFormatOption = Annotated[
+    LogFormat, typer.Option("--log-format", help="How lines look in the log, moorage.log in the state directory.")
+]

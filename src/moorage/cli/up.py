@@ -6,9 +6,9 @@ from typing import Annotated
 
 import typer
 
-from moorage.app.config import LONGEST_TIMEOUT
+from moorage.app.config import LONGEST_TIMEOUT, LogFormat
 from moorage.cli.called import called
-from moorage.cli.options import Kind, Listen, State
+from moorage.cli.options import Kind, Listen, LogFormatOption, State
 from moorage.cli.output import Output, output
 
 
@@ -29,6 +29,7 @@ def command(
     vif_plugging_is_fatal: Annotated[
         bool, typer.Option(help="Whether a boot fails when its ports are not ready in time.")
     ] = True,
+    log_format: LogFormatOption = LogFormat.JSON,
     state_dir: State = None,
 ) -> None:
     """Start a cloud: all services and hosts in one.
@@ -59,6 +60,7 @@ def command(
             vif_plugging_timeout=vif_plugging_timeout,
             vif_plugging_is_fatal=vif_plugging_is_fatal,
             cache_dir=default_cache_dir(),
+            log_format=log_format,
         )
 
         def show(report: Report) -> None:

@@ -42,3 +42,8 @@ class Caller:
         if self.project is None:
             raise Forbidden("This needs a token that is scoped to a project.")
         return self.project
+
+
+def works_for_another(caller: object) -> bool:
+    """Whether the caller is a service: what it asks is a part of somebody else's request."""
+    return isinstance(caller, Caller) and "service" in caller.roles

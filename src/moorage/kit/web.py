@@ -1,5 +1,6 @@
 """A small Falcon application: request ids, callers, bounded JSON bodies, errors in one shape."""
 
+import re
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 from uuid import uuid4
@@ -15,6 +16,8 @@ Render = Callable[[Exception], tuple[int, Mapping[str, Any]]]
 Authenticate = Callable[[str], Awaitable[object]]
 Request = falcon.asgi.Request
 Response = falcon.asgi.Response
+
+_REQUEST_ID = re.compile(r"req-[0-9a-f-]{36}")
 
 MAX_BODY = 114_688  # bytes; OpenStack's own limit
 READ_PAST = 4 << 20  # bytes above a limit, read and dropped: who still sends does not get to read why it was refused
@@ -33,23 +36,33 @@ class _Edge:
     """The first and last to see a request: gives it an id, finds out who calls, bounds the body."""
 
     def __init__(
-        self, authenticate: Authenticate, is_open: Callable[[Request], bool], also_id: tuple[str, ...]
+        self,
+        authenticate: Authenticate,
+        is_open: Callable[[Request], bool],
+        also_id: tuple[str, ...],
+        works_for: Callable[[object], bool],
     ) -> None:
         self._authenticate = authenticate
         self._is_open = is_open
         self._also_id = also_id
+        self._works_for = works_for
 
     async def process_request(self, request: Request, response: Response) -> None:
         request.context.id = f"req-{uuid4()}"
         structlog.contextvars.clear_contextvars()
         structlog.contextvars.bind_contextvars(request_id=request.context.id)
-        given = request.get_header("X-OpenStack-Request-ID")
+        given = request.get_header("X-OpenStack-Request-ID") or ""
+        if not _REQUEST_ID.fullmatch(given):
+            given = ""
         if given:
-            structlog.contextvars.bind_contextvars(global_request_id=given[:64])
+            structlog.contextvars.bind_contextvars(global_request_id=given)
         for name in ("x-openstack-request-id", *self._also_id):
             response.set_header(name, request.context.id)
         if not self._is_open(request):
             request.context.caller = await self._authenticate(request.get_header("X-Auth-Token") or "")
+            if given and self._works_for(request.context.caller):
+                structlog.contextvars.bind_contextvars(request_id=given, local_request_id=request.context.id)
+                structlog.contextvars.unbind_contextvars("global_request_id")
 
 
 def make_app(
@@ -61,13 +74,16 @@ def make_app(
     on_error: Callable[[Request, Response, int], None] | None = None,
     also_id: tuple[str, ...] = (),
     middleware: tuple[object, ...] = (),
+    works_for: Callable[[object], bool] = lambda caller: False,
 ) -> falcon.asgi.App[Request, Response]:
     """An application without routes.
 
     `authenticate` turns a token ("" for none) into whatever `request.context.caller` shall be, or raises. `is_open`
     tells the requests that need none. `refused` makes the service's own error of an HTTP status and a message.
+    `works_for` tells the callers, other services, whose log lines and ours shall bear one id: that of the request they
+    work for, which they send along. Anybody else's is noted beside our own.
     """
-    edges: list[Any] = [_Edge(authenticate, is_open, also_id), *middleware]
+    edges: list[Any] = [_Edge(authenticate, is_open, also_id, works_for), *middleware]
     app: falcon.asgi.App[Request, Response] = falcon.asgi.App(middleware=edges)
     app.req_options.strip_url_path_trailing_slash = True
     app.req_options.keep_blank_qs_values = True

@@ -185,6 +185,15 @@ class NetworkStore(Protocol):
     async def delete_agent(self, agent: str) -> None: ...
 
 
+@dataclass(frozen=True)
+class Backlog:
+    """What is in the outbox: undelivered events, when the oldest was made, and how many dead ones are kept."""
+
+    waiting: int
+    oldest: datetime | None
+    dead: int
+
+
 class Outbox(Protocol):
     """News on its way to compute. One notifier takes from it; what it took and did not settle is sent again."""
 
@@ -208,6 +217,9 @@ class Outbox(Protocol):
 
     async def next_due(self, now: datetime) -> datetime | None:
         """When `take` has something next; None: not before something is appended."""
+
+    async def backlog(self) -> Backlog:
+        """How much waits, and since when."""
 
     async def dead(self, limit: int = DEAD_KEPT) -> Sequence[DeadEvent]:
         """Those that were given up last, the last one first. No more than DEAD_KEPT are kept."""

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TypeVar
 from zlib import crc32
 
-from sqlalchemy import Engine, MetaData, create_engine, event
+from sqlalchemy import Engine, MetaData, create_engine, event, text
 from sqlalchemy.exc import DBAPIError, IntegrityError
 from sqlalchemy.orm import DeclarativeBase, Session
 from sqlalchemy.pool import StaticPool
@@ -17,6 +17,7 @@ from moorage.domain.errors import Conflict, Full, Invalid, MoorageError, Unavail
 
 T = TypeVar("T")
 
+_TABLES = text("SELECT count(*) FROM sqlite_master")
 _BROKEN = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
 _UNWRITABLE = {sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN}
 
@@ -36,6 +37,10 @@ class Database:
         """
         with _in_our_words(act, self._path), Session(self._engine, expire_on_commit=False) as session, session.begin():
             return work(session)
+
+    async def check(self) -> None:
+        """Raises Unavailable when the database cannot be read."""
+        await self.run("reading the database", lambda session: session.execute(_TABLES))
 
     def close(self) -> None:
         self._engine.dispose()

@@ -27,7 +27,7 @@ from moorage.domain.network import Network, Subnet
 from moorage.domain.port import Port, PortStatus
 from moorage.domain.security_group import SecurityGroup, SecurityGroupRule
 from moorage.seams.clock import Clock
-from moorage.seams.network_store import DEAD_KEPT, Changed, NewPort, PortRule, SubnetChanged
+from moorage.seams.network_store import DEAD_KEPT, Backlog, Changed, NewPort, PortRule, SubnetChanged
 
 T = TypeVar("T")
 
@@ -267,6 +267,9 @@ class SqlNetworkStore:
 
     async def next_due(self, now: datetime) -> datetime | None:
         return await self._run("reading the outbox", partial(outbox_work.next_due, now=now))
+
+    async def backlog(self) -> Backlog:
+        return await self._run("reading the outbox", outbox_work.backlog)
 
     async def dead(self, limit: int = DEAD_KEPT) -> Sequence[DeadEvent]:
         return await self._run("reading dead events", partial(outbox_work.dead, limit=limit))

@@ -11,6 +11,7 @@ from sqlalchemy.orm import Session, aliased
 from moorage.adapters.database.network_tables import DeadRow, OutboxRow, decoded, encoded
 from moorage.domain.events import STATUS_EVENTS, DeadEvent, EventName, ExternalEvent, Judgement, OutboxItem, Verdict
 from moorage.domain.ids import Generation
+from moorage.seams.network_store import Backlog
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _US = timedelta(microseconds=1)
@@ -72,6 +73,15 @@ def dead(session: Session, limit: int) -> list[DeadEvent]:
     return [decoded(document, DeadEvent) for document in session.scalars(_DEAD, {"limit": limit})]
 
 
+def backlog(session: Session) -> Backlog:
+    oldest = session.scalar(_OLDEST)
+    return Backlog(
+        waiting=session.scalar(_COUNT_WAITING) or 0,
+        oldest=None if oldest is None else decoded(oldest, OutboxItem).made_at,
+        dead=session.scalar(_COUNT_DEAD) or 0,
+    )
+
+
 def _is_overtaken(session: Session, item: OutboxItem) -> bool:
     is_status = item.event.name in STATUS_EVENTS
     newer = session.scalars(_NEWER, {"port": item.event.tag, "of": item.id}).all()
@@ -102,4 +112,7 @@ _BURY = insert(_DEAD_EVENTS)  # ids are given in the order of dying
 _DEAD = select(DeadRow.document).order_by(DeadRow.id.desc()).limit(bindparam("limit"))
 _FIRST_FORGOTTEN = select(DeadRow.id).order_by(DeadRow.id.desc()).limit(1).offset(bindparam("kept")).scalar_subquery()
 _FORGET = delete(_DEAD_EVENTS).where(_DEAD_EVENTS.c.id <= _FIRST_FORGOTTEN)
+_OLDEST = select(OutboxRow.document).order_by(OutboxRow.id).limit(1)
+_COUNT_WAITING = select(func.count()).select_from(OutboxRow)
+_COUNT_DEAD = select(func.count()).select_from(DeadRow)
 _NEXT = select(func.min(OutboxRow.due)).where(_IS_HEAD)

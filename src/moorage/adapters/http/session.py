@@ -9,6 +9,7 @@ import msgspec
 
 from moorage.adapters.http.transport import Reply, Transport
 from moorage.domain.errors import Conflict, Exhausted, Forbidden, Invalid, NotFound, Stale, TooLarge, Unavailable
+from moorage.kit.log_context import request_id
 from moorage.seams.clock import Clock
 from moorage.seams.tokens import TokenSource
 
@@ -90,6 +91,7 @@ class Session:
             "X-Auth-Token": await self.tokens.token(fresh=fresh),
             "Accept": "application/json",
             **({"Content-Type": "application/json"} if sent else {}),
+            **({"X-OpenStack-Request-ID": cause} if (cause := request_id()) else {}),
             **headers,
         }
         return await self.transport.request(method, self.base + path, every, sent)

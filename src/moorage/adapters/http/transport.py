@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 import aiohttp
 
 from moorage.domain.errors import Unavailable
+from moorage.kit.log_context import kept_log_context
 from moorage.kit.mount import Asgi
 from moorage.kit.translating import translating
 
@@ -60,7 +61,8 @@ class InProcess:
 
         try:
             async with asyncio.timeout(TIMEOUT):
-                await self._app(scope, receive, send)
+                with kept_log_context():  # the application binds its own in what is our task too
+                    await self._app(scope, receive, send)
         except TimeoutError:
             raise Unavailable(f"{method} {scope['path']} was not answered within {TIMEOUT:g} s") from None
         return Reply(status, answered, b"".join(parts_of_body))

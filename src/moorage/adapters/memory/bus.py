@@ -11,6 +11,7 @@ import structlog
 from moorage.adapters.memory.changes import Changes
 from moorage.domain import errors
 from moorage.domain.errors import MoorageError, Unavailable
+from moorage.kit.log_context import request_id
 from moorage.seams.bus import Handler
 from moorage.wire.messages import Envelope, Failed, Message, decode, encode
 
@@ -212,8 +213,7 @@ class _Serving:
 
 
 def _sealed(message: Message) -> bytes:
-    request_id = structlog.contextvars.get_contextvars().get("request_id", "")
-    return encode(Envelope(body=message, request_id=request_id))
+    return encode(Envelope(body=message, request_id=request_id()))
 
 
 def _error_of(failed: Failed) -> MoorageError:

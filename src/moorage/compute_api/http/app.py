@@ -40,7 +40,7 @@ from moorage.compute_api.http.server_parts import (
 from moorage.compute_api.http.servers import Actions, OneServer, Servers, ServersDetail
 from moorage.compute_api.http.versions import OldVersion, OneVersion, Versions
 from moorage.compute_api.service import ComputeApiService
-from moorage.domain.caller import Caller
+from moorage.domain.caller import Caller, works_for_another
 from moorage.domain.errors import NotFound, Unauthorized
 from moorage.kit import web
 from moorage.kit.web import Request, Response
@@ -68,6 +68,7 @@ def make_app(service: ComputeApiService, verifier: TokenVerifier) -> falcon.asgi
         refused=HttpFault,
         also_id=("x-compute-request-id",),
         middleware=(Microversions(),),
+        works_for=works_for_another,
     )
     for path, resource in routes(service).items():
         app.add_route(path, resource)

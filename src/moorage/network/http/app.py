@@ -4,7 +4,7 @@ from typing import Any
 
 import falcon.asgi
 
-from moorage.domain.caller import Caller
+from moorage.domain.caller import Caller, works_for_another
 from moorage.domain.errors import Conflict, NotFound, Unauthorized
 from moorage.domain.network import Network, Subnet
 from moorage.domain.port import Port
@@ -41,6 +41,7 @@ def make_app(service: NetworkService, verifier: TokenVerifier) -> App:
         render=network_error,
         is_open=lambda request: request.path in ("", "/", "/v2.0"),
         refused=HttpFault,
+        works_for=works_for_another,
     )
     versions = Versions()
     app.add_route("/", versions)

@@ -1,0 +1,1 @@
+"""Numbers about the running, for Prometheus: the Metrics seam."""
