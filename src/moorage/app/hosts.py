@@ -2,7 +2,7 @@
 
 import asyncio
 import os
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -12,14 +12,13 @@ import structlog
 
 from moorage.adapters.memory.dhcp import MemoryDhcp
 from moorage.adapters.memory.hypervisor import MemoryHypervisor
-from moorage.adapters.memory.metrics import MemoryMetrics
 from moorage.adapters.memory.switch import MemorySwitch
 from moorage.adapters.qemu.command_line import Accelerator
 from moorage.agent.agent import Agent
 from moorage.agent.dhcp import DhcpServers
 from moorage.app import underlay
 from moorage.app.config import CloudSettings, HostKind
-from moorage.app.metering import MeteredBus, timed_looks
+from moorage.app.switch_start import start_switch
 from moorage.app.underlay import Joining, Underlay
 from moorage.compute.boot import Boot, PluggingRules
 from moorage.compute.expectations import Expectations
@@ -37,7 +36,6 @@ from moorage.seams.clock import Clock
 from moorage.seams.dhcp import Dhcp
 from moorage.seams.hypervisor import Hypervisor
 from moorage.seams.image_api import ImageApi
-from moorage.seams.metrics import Metrics
 from moorage.seams.network_api import NetworkApi
 from moorage.seams.switch import Plugging, Wiring
 from moorage.seams.timeline import Timeline
@@ -46,8 +44,6 @@ from moorage.seams.world import World
 if TYPE_CHECKING:
     from moorage.adapters.ovsdb.switch import OvsSwitch
 
-SOCKET_WITHIN = 5.0  # seconds
-DATABASE_WITHIN = 10.0  # seconds
 KVM = Path("/dev/kvm")
 
 log = structlog.get_logger(__name__)
@@ -65,7 +61,6 @@ class Outside:
     clock: Clock
     timeline: Timeline
     rules: PluggingRules
-    metrics: Metrics = field(default_factory=MemoryMetrics)
 
 
 async def nothing_to_check() -> None:
@@ -99,15 +94,9 @@ class Host:
     slot: Slot = field(repr=False)
 
     async def run(self) -> Never:
-        with structlog.contextvars.bound_contextvars(host=self.equipment.name):  # on each line of its tasks
-            await supervise(
-                [
-                    *self.equipment.runners,
-                    (f"compute on {self.equipment.name}", self.slot.run),
-                    ("agent", self.agent.run),
-                ]
-            )
-        raise AssertionError("a host ended")
+        await supervise(
+            [*self.equipment.runners, (f"compute on {self.equipment.name}", self.slot.run), ("agent", self.agent.run)]
+        )
 
 
 def make_host(equipment: Equipment, outside: Outside) -> Host:
@@ -130,7 +119,7 @@ def _compute(equipment: Equipment, outside: Outside) -> ComputeHost:
         switch=equipment.plugging,
         hypervisor=equipment.hypervisor,
         images=Images(outside.images, equipment.images),
-        expectations=Expectations(timed_looks(outside.network, outside.metrics), outside.clock, woken),
+        expectations=Expectations(outside.network, outside.clock, woken),
         clock=outside.clock,
         timeline=outside.timeline,
     )
@@ -146,7 +135,7 @@ async def _agent_life(equipment: Equipment, outside: Outside) -> Never:
         host=equipment.name,
         wiring=wiring,
         dhcp=dhcp,
-        bus=MeteredBus(outside.bus, outside.metrics),
+        bus=outside.bus,
         clock=outside.clock,
         timeline=outside.timeline,
         vlans=vlans,
@@ -202,7 +191,7 @@ async def on_open_vswitch(
     rundir = runtime / name
     for directory in (state, rundir, state / "images", state / "dhcp", state / "guests", rundir / "qmp"):
         directory.mkdir(parents=True, exist_ok=True)
-    await _start_switch(world, rundir)
+    await start_switch(world, rundir)
     device: Literal["internal", "tap"] = "tap" if settings.host_kind is HostKind.QEMU else "internal"
 
     def wiring() -> tuple[Wiring, Sequence[Runner]]:
@@ -253,16 +242,6 @@ def _netns(world: World, state: Path) -> tuple[Hypervisor, Sequence[Runner]]:
     return netns, [("netns guests", netns.run)]
 
 
-async def until_exists(path: Path) -> None:
-    """Wait for a file that another process makes. Raises Unavailable after 5 s."""
-    try:
-        async with asyncio.timeout(SOCKET_WITHIN):
-            while not path.exists():  # noqa: ASYNC110, ASYNC240 - the outside world, and a stat of a local path
-                await asyncio.sleep(0.002)
-    except TimeoutError:
-        raise Unavailable(f"{path.name} has not appeared: see the log beside it") from None
-
-
 async def _bridge(switch: "OvsSwitch", world: World, joining: Joining | None) -> None:
     await switch.ensure_bridge()
     if joining is not None:
@@ -282,45 +261,8 @@ async def start_underlay(world: World, runtime: Path) -> Underlay:
 
     rundir = runtime / underlay.HOST
     await asyncio.to_thread(partial(rundir.mkdir, parents=True, exist_ok=True))
-    await _start_switch(world, rundir)
+    await start_switch(world, rundir)
     return Underlay(OvsSwitch(rundir, device="tap", name=underlay.BRIDGE))
-
-
-async def _start_switch(world: World, rundir: Path) -> None:
-    from moorage.adapters.ovsdb import processes
-
-    environment = processes.environment(rundir, os.environ)
-    if not (rundir / processes.DATABASE).exists():
-        tool, words = processes.create_database(rundir), rundir / "ovsdb-tool.log"
-        await run_to_its_end(world, tool, words, environment=environment)
-    await world.start("ovsdb-server", processes.ovsdb_server(rundir), environment=environment)
-    await until_exists(rundir / "db.sock")  # ovs-vswitchd tries a missing one again only after a second
-    await world.start("ovs-vswitchd", processes.vswitchd(rundir), environment=environment)
-
-
-async def run_to_its_end(
-    world: World, argv: Sequence[str], log: Path, *, environment: Mapping[str, str], within: float = DATABASE_WITHIN
-) -> None:
-    """Run a tool in the world. Raises Unavailable, with its own last words, when it fails or takes too long."""
-    tool, log = argv[0], await asyncio.to_thread(log.absolute)
-    await world.start(tool, argv, log=log, environment=environment)
-    try:
-        async with asyncio.timeout(within):
-            code = await world.wait(tool)
-    except TimeoutError:
-        await world.stop(tool, patience=0.0)
-        raise Unavailable(f"{tool} took more than {within:g} s{await _last_words(log)}") from None
-    if code != 0:
-        raise Unavailable(f"{tool} ended with {code}{await _last_words(log)}")
-
-
-async def _last_words(log: Path) -> str:
-    try:
-        words = (await asyncio.to_thread(log.read_text, errors="replace")).split("\n")
-    except OSError:
-        words = []
-    said = " ".join(line.strip() for line in words if line.strip())[-500:]
-    return f": {said}" if said else ""
 
 
 def _real_capacity(kind: HostKind, hosts: int) -> Capacity:
