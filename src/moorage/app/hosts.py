@@ -12,12 +12,14 @@ import structlog
 
 from moorage.adapters.memory.dhcp import MemoryDhcp
 from moorage.adapters.memory.hypervisor import MemoryHypervisor
+from moorage.adapters.memory.metrics import MemoryMetrics
 from moorage.adapters.memory.switch import MemorySwitch
 from moorage.adapters.qemu.command_line import Accelerator
 from moorage.agent.agent import Agent
 from moorage.agent.dhcp import DhcpServers
 from moorage.app import underlay
 from moorage.app.config import CloudSettings, HostKind
+from moorage.app.metering import MeteredBus, timed_looks
 from moorage.app.switch_start import start_switch
 from moorage.app.underlay import Joining, Underlay
 from moorage.compute.boot import Boot, PluggingRules
@@ -36,6 +38,7 @@ from moorage.seams.clock import Clock
 from moorage.seams.dhcp import Dhcp
 from moorage.seams.hypervisor import Hypervisor
 from moorage.seams.image_api import ImageApi
+from moorage.seams.metrics import Metrics
 from moorage.seams.network_api import NetworkApi
 from moorage.seams.switch import Plugging, Wiring
 from moorage.seams.timeline import Timeline
@@ -61,6 +64,7 @@ class Outside:
     clock: Clock
     timeline: Timeline
     rules: PluggingRules
+    metrics: Metrics = field(default_factory=MemoryMetrics)
 
 
 async def nothing_to_check() -> None:
@@ -94,9 +98,15 @@ class Host:
     slot: Slot = field(repr=False)
 
     async def run(self) -> Never:
-        await supervise(
-            [*self.equipment.runners, (f"compute on {self.equipment.name}", self.slot.run), ("agent", self.agent.run)]
-        )
+        with structlog.contextvars.bound_contextvars(host=self.equipment.name):  # on each line of its tasks
+            await supervise(
+                [
+                    *self.equipment.runners,
+                    (f"compute on {self.equipment.name}", self.slot.run),
+                    ("agent", self.agent.run),
+                ]
+            )
+        raise AssertionError("a host ended")
 
 
 def make_host(equipment: Equipment, outside: Outside) -> Host:
@@ -119,7 +129,7 @@ def _compute(equipment: Equipment, outside: Outside) -> ComputeHost:
         switch=equipment.plugging,
         hypervisor=equipment.hypervisor,
         images=Images(outside.images, equipment.images),
-        expectations=Expectations(outside.network, outside.clock, woken),
+        expectations=Expectations(timed_looks(outside.network, outside.metrics), outside.clock, woken),
         clock=outside.clock,
         timeline=outside.timeline,
     )
@@ -135,7 +145,7 @@ async def _agent_life(equipment: Equipment, outside: Outside) -> Never:
         host=equipment.name,
         wiring=wiring,
         dhcp=dhcp,
-        bus=outside.bus,
+        bus=MeteredBus(outside.bus, outside.metrics),
         clock=outside.clock,
         timeline=outside.timeline,
         vlans=vlans,
