@@ -1,6 +1,7 @@
 """`moorage forward` and `moorage console` into real guests of a cloud that runs detached."""
 
 import asyncio
+import json
 import signal
 import subprocess
 import time
@@ -74,6 +75,27 @@ def test_a_guests_page_is_read_from_loopback(tmp_path: Path) -> None:
         assert refused.returncode == 1
         assert "no serial console" in refused.stderr
         assert "no server" in shell.moorage("forward", "nobody", "80").stderr
+        ten_hops_are_logged_and_measured(shell)
+
+
+def ten_hops_are_logged_and_measured(shell: Shell) -> None:
+    state = shell.home / "state" / "moorage"
+    lines = [json.loads(line) for line in (state / "moorage.log").read_text().splitlines()]
+    told = [line for line in lines if "hop_number" in line]
+    assert {line["hop_number"] for line in told} == set(range(1, 11))
+    [request_id] = {line.get("request_id") for line in told}
+    assert request_id.startswith("req-")
+    url = json.loads((state / "pid").read_text())["url"]
+    numbers = opened(f"{url}/metrics")
+    assert "moorage_handshake_seconds_count 1.0" in numbers
+    assert 'moorage_hop_seconds_count{hop="wired"} 1.0' in numbers
+    assert 'moorage_look_seconds_count{who="agent"}' in numbers
+    assert json.loads(opened(f"{url}/readyz")) == {"ready": True, "reasons": []}
+
+
+def opened(url: str) -> str:
+    with urllib.request.urlopen(url, timeout=5) as answer:
+        return str(answer.read().decode())
 
 
 def test_a_script_talks_to_a_guest_at_its_console(tmp_path: Path) -> None:
