@@ -52,7 +52,7 @@ def test_an_ordinary_user_makes_the_experiment_and_the_bench() -> None:
     with an_ordinary_users_shell(NO_ACCOUNT) as shell:
         shown = shell.json("experiment", "agent-down", "--host-kind", "netns", "--timeout", "0.5")
         assert set(steps(shown).values()) == {True}
-        measured = shell.moorage("bench", "handshake", "--host-kind", "netns", "--boots", "2")
+        measured = shell.moorage("bench", "handshake", "--host-kind", "netns", "--boots", "1")
         assert measured.returncode == 0, measured.stderr
         assert shell.left() == []
         assert processes.mentioning(shell.temporary) == []
