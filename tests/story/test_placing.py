@@ -7,6 +7,7 @@ from tests.unit.compute_rig import NETWORK, PORT, Cloud, a_port, cloud
 
 from moorage.domain.action import InstanceAction
 from moorage.domain.ids import ServerId
+from moorage.domain.port import MADE_KEY
 from moorage.domain.scheduling import DEAD_AFTER
 from moorage.domain.server import Life, PowerState, TaskState, VmState
 from moorage.seams.server_store import Quota
@@ -157,7 +158,7 @@ async def test_a_server_in_error_takes_its_ports_with_it() -> None:
         await compute.start_host("h1", fails=SILENT)
         server = await compute.boot(networks=[{"uuid": NETWORK}])
         await compute.until(server, "ERROR")
-        compute.network.known_ports[PORT] = a_port(device=server)
+        compute.network.known_ports[PORT] = replace(a_port(device=server), profile={MADE_KEY: True})
         assert (await compute.call("DELETE", f"/v2.1/servers/{server}")).status_code == 204
         await compute.until_gone(server)
         assert compute.network.deleted == [PORT]
