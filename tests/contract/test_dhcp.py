@@ -5,7 +5,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
-from tests.worlds import needs_world
 
 from moorage.adapters.dnsmasq.dhcp import Dnsmasq
 from moorage.adapters.memory.dhcp import MemoryDhcp
@@ -16,7 +15,7 @@ from moorage.domain.ids import NetworkId, PortId
 from moorage.domain.network import Route
 from moorage.seams.dhcp import Dhcp, DhcpNetwork, DhcpRange, Reservation
 
-ADAPTERS = ["memory", pytest.param("dnsmasq", marks=needs_world)]
+ADAPTERS = ["memory", "dnsmasq"]
 
 
 @dataclass(frozen=True)

@@ -11,14 +11,13 @@ from contextlib import suppress
 from pathlib import Path
 
 import pytest
-from tests.worlds import needs_world
 
 from moorage.adapters.world.client import Connection, HeldWorld, HolderProcess
 from moorage.adapters.world.reach import ping
 from moorage.domain.errors import Invalid, NotFound, Unavailable
 from moorage.seams.world import ROOT, LinkChange, World
 
-ADAPTERS = [pytest.param("holder", marks=needs_world)]
+ADAPTERS = ["holder"]
 
 
 @pytest.fixture(params=ADAPTERS)
@@ -131,7 +130,6 @@ async def test_a_program_that_is_not_there_is_invalid(world: World) -> None:
         await world.start("nothing", ["sleep", "1"], namespace="nowhere")
 
 
-@needs_world
 async def test_no_request_ends_the_world() -> None:
     async with HolderProcess() as holder:
         world = holder.world("host-1")
@@ -209,7 +207,6 @@ async def test_a_cancelled_wait_disturbs_nobody(world: World) -> None:
     assert await world.processes() == {}
 
 
-@needs_world
 async def test_hosts_have_worlds_of_their_own() -> None:
     async with HolderProcess() as holder:
         one, two = holder.world("host-1"), holder.world("host-2")
@@ -219,7 +216,6 @@ async def test_hosts_have_worlds_of_their_own() -> None:
         assert await two.namespaces() == frozenset()
 
 
-@needs_world
 async def test_hosts_are_connected_by_a_cable() -> None:
     async with HolderProcess() as holder:
         one, two = holder.world("host-1"), holder.world("host-2")
@@ -235,7 +231,6 @@ async def test_hosts_are_connected_by_a_cable() -> None:
             await one.connect("up0", "host-2", "taken")
 
 
-@needs_world
 @pytest.mark.parametrize("end", ["closed", "outer killed", "inner killed"])
 async def test_a_world_ends_without_a_trace(end: str, tmp_path: Path) -> None:
     before = set(os.listdir("/sys/class/net")), Path("/proc/self/mountinfo").read_text()
@@ -275,7 +270,6 @@ def _commands(mark: str) -> list[str]:
     return found
 
 
-@needs_world
 async def test_a_world_ends_with_the_process_that_started_it() -> None:
     mark = f"11{os.getpid()}.5"
     program = f"""
@@ -300,7 +294,6 @@ asyncio.run(main())
             await asyncio.sleep(0.001)
 
 
-@needs_world
 async def test_a_world_on_a_path_lives_on_between_clients(tmp_path: Path) -> None:
     path = tmp_path / "holder"
     holder = await asyncio.create_subprocess_exec(

@@ -16,12 +16,9 @@ import msgspec
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from tests.worlds import needs_world
 
 from moorage.adapters.world import protocol
 from moorage.adapters.world.protocol import AnyOperation, ListHosts, Reply, Request
-
-pytestmark = needs_world
 
 PATIENCE = 1.0  # seconds, for the answer to a client that behaves
 EXAMPLES = settings(max_examples=200, deadline=None, suppress_health_check=list(HealthCheck), derandomize=True)

@@ -2,15 +2,12 @@
 
 import asyncio
 import gzip
-import shutil
 from pathlib import Path
 
 import pytest
 
 from moorage.adapters.guest_image.build import guest_image
 from moorage.domain.errors import Unavailable
-
-pytestmark = pytest.mark.skipif(shutil.which("apt-get") is None, reason="builds from Debian's packages")
 
 
 @pytest.mark.timeout(120)

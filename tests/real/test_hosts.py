@@ -5,7 +5,6 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
-from tests.worlds import needs_world
 
 from moorage.adapters.netns.hypervisor import guest_name
 from moorage.adapters.world.reach import ping
@@ -15,7 +14,7 @@ from moorage.app.config import CloudSettings, HostKind
 from moorage.app.private_cloud import Access, at_hand
 from moorage.domain.ids import ServerId
 
-pytestmark = [needs_world, pytest.mark.timeout(60)]
+pytestmark = pytest.mark.timeout(60)
 
 HOSTS = ("host-1", "host-2")
 

@@ -2,7 +2,6 @@
 
 import asyncio
 import os
-import shutil
 import signal
 import socket
 import struct
@@ -14,7 +13,6 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from tests.worlds import needs_world
 
 from moorage.adapters.dnsmasq.dhcp import Dnsmasq, server_name
 from moorage.adapters.netns.hypervisor import NetnsHypervisor, guest_name
@@ -25,14 +23,6 @@ from moorage.domain.network import Route
 from moorage.seams.dhcp import DhcpNetwork, DhcpRange, Reservation
 from moorage.seams.hypervisor import Guest, GuestImage, GuestState, Nic
 from moorage.seams.world import World
-
-pytestmark = [
-    needs_world,
-    pytest.mark.skipif(
-        not all(shutil.which(program) for program in ("ovs-vswitchd", "dnsmasq", "busybox")),
-        reason="needs openvswitch-switch, dnsmasq-base and busybox",
-    ),
-]
 
 NETWORK = DhcpNetwork(
     NetworkId("5f0c9d3a-0000-4000-8000-000000000000"),

@@ -1,8 +1,6 @@
 """Real QEMU guests, on a world of their own, with a tap but no network."""
 
 import asyncio
-import os
-import shutil
 import signal
 import socket
 import tempfile
@@ -22,11 +20,6 @@ from moorage.domain.errors import Conflict, Invalid, NotFound
 from moorage.domain.ids import PortId, ServerId, device_name
 from moorage.seams.hypervisor import Guest, GuestImage, GuestState, Nic
 from moorage.seams.world import ROOT, LinkChange
-
-pytestmark = [
-    pytest.mark.skipif(os.geteuid() != 0, reason="makes namespaces, as root"),
-    pytest.mark.skipif(shutil.which("qemu-system-x86_64") is None, reason="needs qemu-system-x86"),
-]
 
 SERVER = ServerId("5e000000-0000-4000-8000-000000000001")
 PORT = PortId("10000000-0000-4000-8000-000000000001")
@@ -198,7 +191,6 @@ async def test_an_adapter_that_starts_anew_finds_its_guests(
             assert await anext(ended) == SERVER
 
 
-@pytest.mark.skipif(shutil.which("dnsmasq") is None, reason="needs dnsmasq-base")
 async def test_a_guest_takes_what_dhcp_says_however_late_and_serves_its_page(
     hypervisor: QemuHypervisor, world: HeldWorld, guest: Guest, tmp_path: Path
 ) -> None:

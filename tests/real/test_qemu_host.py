@@ -1,8 +1,6 @@
 """A host of kind qemu as the all-in-one equips it: each guest's QEMU is a user of its own, in a sandbox."""
 
 import asyncio
-import os
-import shutil
 import tempfile
 from collections.abc import AsyncIterator
 from dataclasses import replace
@@ -19,10 +17,6 @@ from moorage.app.hosts import Equipment, on_open_vswitch
 from moorage.domain.ids import HostName, PortId, ServerId, device_name
 from moorage.seams.hypervisor import Guest, GuestState, Nic
 
-pytestmark = [
-    pytest.mark.skipif(os.geteuid() != 0, reason="gives up root, which takes root"),
-    pytest.mark.skipif(shutil.which("qemu-system-x86_64") is None, reason="needs qemu-system-x86"),
-]
 INIT_IS_UP = b"moorage-guest: init is up"
 
 

@@ -158,7 +158,8 @@ async def test_a_server_in_error_takes_its_ports_with_it() -> None:
         await compute.start_host("h1", fails=SILENT)
         server = await compute.boot(networks=[{"uuid": NETWORK}])
         await compute.until(server, "ERROR")
-        compute.network.known_ports[PORT] = replace(a_port(device=server), profile={MADE_KEY: True})
+        made = replace(a_port(device=server), profile={MADE_KEY: True})
+        compute.network.known_ports[PORT] = made
         assert (await compute.call("DELETE", f"/v2.1/servers/{server}")).status_code == 204
         await compute.until_gone(server)
         assert compute.network.deleted == [PORT]

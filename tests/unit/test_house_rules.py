@@ -1,6 +1,7 @@
 """The rules of the house that can be seen in the source."""
 
 import ast
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -131,3 +132,11 @@ def test_the_purity_rule_sees_what_it_should(source: str) -> None:
 )
 def test_the_cancellation_rule_sees_what_it_should(source: str, lines: list[int]) -> None:
     assert list(swallowed_cancellations(ast.parse(source))) == lines
+
+
+def test_no_test_is_skipped() -> None:
+    """A test that cannot run on a machine fails there, and says so."""
+    skipping = re.compile(r"pytest\.(skip|mark\.skip|mark\.skipif|mark\.xfail|xfail|importorskip)\b")
+    here = Path(__file__)
+    found = [path.name for path in here.parents[1].rglob("*.py") if path != here and skipping.search(path.read_text())]
+    assert found == []
