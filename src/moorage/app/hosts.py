@@ -156,7 +156,13 @@ async def _agent_life(equipment: Equipment, outside: Outside) -> Never:
 def simulated(name: HostName, settings: CloudSettings) -> Equipment:
     """A host in memory: room for thousands of guests, latencies as set."""
     times = settings.simulated
-    switch = MemorySwitch(plug=times.plug, ofport=times.ofport, wire=times.wire)
+    switch = MemorySwitch(
+        plug=times.plug,
+        ofport=times.ofport,
+        wire=times.wire,
+        refuse_device=times.refuse_device,
+        refuse_flows=times.refuse_flows,
+    )
     dhcp = MemoryDhcp(switch, dhcp=times.dhcp)
     return Equipment(
         name=name,

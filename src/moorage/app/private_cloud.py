@@ -8,6 +8,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TypeVar
 
+import msgspec
+
 from moorage.app.client import Client, logged_in
 from moorage.app.cloud import Cloud
 from moorage.app.clouds_yaml import ADMIN, MEMBER, account_of
@@ -57,7 +59,7 @@ async def in_private(
     with private_place(within) as place:
         log = place / "moorage.log"
         try:
-            settings = replace(settings, state_dir=place / "c", port=0)
+            settings = msgspec.structs.replace(settings, state_dir=place / "c", port=0)
             with logging_to(log):
                 async with run_cloud(settings, say) as cloud, at_hand(cloud) as access:
                     result = await flow(replace(access, devices=devices))

@@ -8,7 +8,7 @@ from typing import Annotated, TypeVar
 
 import typer
 
-from moorage.app.config import HostKind, LogFormat
+from moorage.app.config import HostKind
 from moorage.app.state import parse_listen
 from moorage.domain.errors import Invalid
 
@@ -48,7 +48,10 @@ def _writable(value: str | None) -> str | None:
     return value
 
 
-def _listen(value: str) -> str:
+def listen_address(value: str | None) -> str | None:
+    """The text, if it is an address with a port; told in a sentence otherwise."""
+    if value is None:
+        return None
     try:
         parse_listen(value)
     except Invalid as error:
@@ -78,7 +81,10 @@ OsCloud = Annotated[
     str | None,
     typer.Option("--os-cloud", metavar="NAME", help="An entry of clouds.yaml [OS_CLOUD, else the state directory's]."),
 ]
-Listen = Annotated[str, typer.Option("--listen", metavar="ADDR:PORT", callback=_listen, help="Where the APIs listen.")]
-LogFormatOption = Annotated[
-    LogFormat, typer.Option("--log-format", help="How lines look in the log, moorage.log in the state directory.")
+Listen = Annotated[
+    str, typer.Option("--listen", metavar="ADDR:PORT", callback=listen_address, help="Where the APIs listen.")
+]
+Config = Annotated[
+    Path | None,
+    typer.Option("--config", metavar="FILE", help="Settings in TOML (docs/settings.md); options go before them."),
 ]

@@ -8,35 +8,47 @@ import typer
 
 from moorage.app.config import LONGEST_TIMEOUT, LogFormat
 from moorage.cli.called import called
-from moorage.cli.options import Kind, Listen, LogFormatOption, State
+from moorage.cli.options import Config, Kind, State, listen_address
 from moorage.cli.output import Output, output
 
 
 def command(
     host_kind: Kind = None,
-    hosts: Annotated[int, typer.Option(min=1, help="How many hosts; they share their networks.")] = 1,
+    hosts: Annotated[
+        int | None, typer.Option(min=1, metavar="N", help="How many hosts; they share their networks [1].")
+    ] = None,
     detach: Annotated[bool, typer.Option("--detach", help="Return once it is ready; it runs on.")] = False,
-    listen: Listen = "127.0.0.1:8780",
+    listen: Annotated[
+        str | None,
+        typer.Option(metavar="ADDR:PORT", callback=listen_address, help="Where the APIs listen [127.0.0.1:8780]."),
+    ] = None,
     vif_plugging_timeout: Annotated[
-        float,
+        float | None,
         typer.Option(
             min=0.0,
             max=LONGEST_TIMEOUT,
             metavar="SECONDS",
-            help="How long a boot waits for its ports, up to a day; 0: never wait.",
+            help="How long a boot waits for its ports, up to a day; 0: never wait [300].",
         ),
-    ] = 300.0,
+    ] = None,
     vif_plugging_is_fatal: Annotated[
-        bool, typer.Option(help="Whether a boot fails when its ports are not ready in time.")
-    ] = True,
-    log_format: LogFormatOption = LogFormat.JSON,
+        bool | None,
+        typer.Option(
+            "--vif-plugging-is-fatal/--no-vif-plugging-is-fatal",
+            help="Whether a boot fails when its ports are not ready in time [it does].",
+        ),
+    ] = None,
+    log_format: Annotated[
+        LogFormat | None, typer.Option(help="How lines look in the log, moorage.log in the state directory [json].")
+    ] = None,
+    config: Config = None,
     state_dir: State = None,
 ) -> None:
     """Start a cloud: all services and hosts in one.
 
     It runs until Ctrl-C or `moorage down`.
     """
-    from moorage.app.config import CloudSettings
+    from moorage.app.config import checked, read_settings
     from moorage.app.doctor import best_kind, hindrances
     from moorage.app.start import start_cloud
     from moorage.app.state import StateDir, default_cache_dir, default_state_dir, parse_listen
@@ -44,24 +56,25 @@ def command(
     from moorage.domain.errors import Unavailable
 
     with output() as out:
-        kind, why = (host_kind, "") if host_kind is not None else best_kind()
+        said = {} if config is None else read_settings(config)
+        asked = {
+            "host_kind": host_kind,
+            "hosts": hosts,
+            "vif_plugging_timeout": vif_plugging_timeout,
+            "vif_plugging_is_fatal": vif_plugging_is_fatal,
+            "log_format": log_format,
+        }
+        said |= {name: value for name, value in asked.items() if value is not None}
+        if listen is not None:
+            said["address"], said["port"] = parse_listen(listen)
+        kind, why = (said["host_kind"], "") if "host_kind" in said else best_kind()
         if why:
             out.say(why)
         for check in hindrances(kind):
             raise Unavailable(f"{kind.value} hosts cannot run here: {check.found}; {check.cure}")
         state = StateDir((state_dir or default_state_dir()).absolute())
-        address, port = parse_listen(listen)
-        settings = CloudSettings(
-            state_dir=state.cloud,
-            host_kind=kind,
-            hosts=hosts,
-            address=address,
-            port=port,
-            vif_plugging_timeout=vif_plugging_timeout,
-            vif_plugging_is_fatal=vif_plugging_is_fatal,
-            cache_dir=default_cache_dir(),
-            log_format=log_format,
-        )
+        places = {"state_dir": state.cloud, "cache_dir": default_cache_dir()}
+        settings = checked({**said, **places, "host_kind": kind}, "moorage up")
 
         def show(report: Report) -> None:
             match report.what:

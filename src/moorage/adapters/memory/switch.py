@@ -6,6 +6,7 @@ from dataclasses import replace
 
 from moorage.adapters.memory.changes import Changes
 from moorage.adapters.memory.flow_sense import nonsense
+from moorage.adapters.memory.struck import Struck
 from moorage.domain.errors import Unavailable
 from moorage.domain.ids import Generation, NetworkId, PortId
 from moorage.seams.switch import DEAD_VLAN, Flow, Interface, Match, Normal, Vif, WirePlan
@@ -28,6 +29,8 @@ class MemorySwitch:
         ofport: float = 0.001,  # from the row's commit until the device is open
         wire: float = 0.0005,  # for a whole batch of plans
         open_timeout: float = 5.0,  # how long a service port is waited for
+        refuse_device: float = 0.0,  # share of the ports, as below
+        refuse_flows: float = 0.0,
     ) -> None:
         self._plug_latency = plug
         self._ofport_latency = ofport
@@ -42,12 +45,12 @@ class MemorySwitch:
         self._database_starts = 0
         self._is_switch_down = False
         self.changes = Changes()
-        self.refuse_device: set[PortId] = set()
+        self.refuse_device = Struck(refuse_device)
         """Ports whose devices the switch cannot open: no ofport, and OVS's own words in `error`.
 
         As in OVS it is tried again when the port is plugged anew, and after a restart.
         """
-        self.refuse_flows: set[PortId] = set()
+        self.refuse_flows = Struck(refuse_flows)
         """Ports that cannot be wired: the switch answers their flows with an error."""
 
     # The world as it is, for other parts of it and for tests
