@@ -1,6 +1,7 @@
 """Typed settings of an all-in-one cloud, each with its meaning: `moorage up --config FILE` reads them, docs/settings.md
 shows them."""
 
+import re
 import tomllib
 from enum import StrEnum
 from pathlib import Path
@@ -105,5 +106,13 @@ def checked(values: dict[str, Any], source: str) -> CloudSettings:
     try:
         return msgspec.convert(values, CloudSettings, dec_hook=lambda kind, value: kind(value))
     except msgspec.ValidationError as error:
-        what, _, where = str(error).partition(" - at ")
-        raise Invalid(f"{source}: {where.strip('`').removeprefix('$.') or 'a setting'}: {what}") from error
+        raise Invalid(f"{source}: {_reworded(str(error))}") from error
+
+
+def _reworded(error: str) -> str:
+    """msgspec's words, with the setting's name first."""
+    what, _, where = error.partition(" - at ")
+    name = where.strip("`").removeprefix("$").removeprefix(".")
+    if unknown := re.search("unknown field `([^`]+)`", what):
+        return f"there is no setting {'.'.join(filter(None, [name, unknown[1]]))}: docs/settings.md lists them"
+    return f"{name}: {what}"
