@@ -5,30 +5,24 @@ from pathlib import Path
 import pytest
 from sqlalchemy import Integer, text
 from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column
+from tests.contract.conftest import Opened
 
-from moorage.adapters.database.engine import open_sqlite
-from moorage.domain.errors import Conflict, Full, Invalid, Unavailable
+from moorage.adapters.database.schema import Schema
+from moorage.adapters.database.sqlite import open_sqlite
+from moorage.domain.errors import Conflict, Full, Unavailable
 
 
-class Ours(DeclarativeBase):
+class Tables(DeclarativeBase):
     pass
 
 
-class Row(Ours):
+class Row(Tables):
     __tablename__ = "rows"
 
     id: Mapped[int] = mapped_column(Integer, primary_key=True)
 
 
-class Newer(DeclarativeBase):
-    pass
-
-
-class NewerRow(Newer):
-    __tablename__ = "rows"
-
-    id: Mapped[int] = mapped_column(Integer, primary_key=True)
-    more: Mapped[int] = mapped_column(Integer)
+OURS = Schema("ours", Tables.metadata)
 
 
 def insert(session: Session) -> None:
@@ -39,47 +33,35 @@ def count(session: Session) -> int:
     return session.query(Row).count()
 
 
-async def test_what_was_committed_is_there_when_the_file_is_opened_again(tmp_path: Path) -> None:
-    for _ in range(2):
-        database = open_sqlite(tmp_path / "x.sqlite", Ours)
-        if await database.run("counting", count) == 0:
-            await database.run("inserting", insert)
-        database.close()
-    database = open_sqlite(tmp_path / "x.sqlite", Ours)
-    assert await database.run("counting", count) == 1
-    database.close()
+async def test_what_was_committed_is_there_when_it_is_opened_again(kept: Opened) -> None:
+    async with kept(OURS) as database:
+        await database.run("inserting", insert)
+    async with kept(OURS) as database:
+        assert await database.run("counting", count) == 1
 
 
-async def test_what_raises_changes_nothing(tmp_path: Path) -> None:
-    database = open_sqlite(tmp_path / "x.sqlite", Ours)
-
+async def test_what_raises_changes_nothing(opened: Opened) -> None:
     def fails(session: Session) -> None:
         insert(session)
         session.flush()
         raise RuntimeError("no")
 
-    with pytest.raises(RuntimeError):
-        await database.run("failing", fails)
-    assert await database.run("counting", count) == 0
-    database.close()
+    async with opened(OURS) as database:
+        with pytest.raises(RuntimeError):
+            await database.run("failing", fails)
+        assert await database.run("counting", count) == 0
 
 
-async def test_a_broken_constraint_is_a_conflict(tmp_path: Path) -> None:
-    database = open_sqlite(tmp_path / "x.sqlite", Ours)
-    await database.run("inserting", insert)
-    with pytest.raises(Conflict, match="inserting again"):
-        await database.run("inserting again", insert)
-    database.close()
-
-
-def test_another_versions_file_is_refused_with_what_to_do(tmp_path: Path) -> None:
-    open_sqlite(tmp_path / "x.sqlite", Ours).close()
-    with pytest.raises(Invalid, match=r"another version of Moorage.*--purge"):
-        open_sqlite(tmp_path / "x.sqlite", Newer)
+async def test_a_broken_constraint_is_a_conflict(opened: Opened) -> None:
+    async with opened(OURS) as database:
+        await database.run("inserting", insert)
+        with pytest.raises(Conflict, match="inserting again"):
+            await database.run("inserting again", insert)
+        await database.check()
 
 
 async def test_a_full_database_says_so_without_statements_and_links(tmp_path: Path) -> None:
-    database = open_sqlite(tmp_path / "x.sqlite", Ours)
+    database = open_sqlite(tmp_path / "x.sqlite", OURS)
     await database.run("limiting", lambda session: session.execute(text("PRAGMA max_page_count = 1")))
 
     def fill(session: Session) -> None:
@@ -89,16 +71,16 @@ async def test_a_full_database_says_so_without_statements_and_links(tmp_path: Pa
         await database.run("filling", fill)
     assert raised.value.message == "filling: the database cannot be written: database or disk is full (x.sqlite)"
     assert await database.run("counting", count) == 0
-    database.close()
+    await database.close()
 
 
 def test_a_broken_file_is_named(tmp_path: Path) -> None:
     path = tmp_path / "x.sqlite"
     path.write_bytes(b"no database" * 1000)
     with pytest.raises(Unavailable, match=f"^the database {path} is broken: file is not a database"):
-        open_sqlite(path, Ours)
+        open_sqlite(path, OURS)
 
 
 def test_a_place_that_cannot_be_written_is_named(tmp_path: Path) -> None:
     with pytest.raises(Unavailable, match=r"opening .*x\.sqlite: the database cannot be written: unable to open"):
-        open_sqlite(tmp_path / "absent" / "x.sqlite", Ours)
+        open_sqlite(tmp_path / "absent" / "x.sqlite", OURS)

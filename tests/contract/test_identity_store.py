@@ -1,14 +1,13 @@
-"""What every store of identity does: SQLite in a file and in memory."""
+"""What every store of identity does (seams/identity_store.py)."""
 
-from collections.abc import Iterator
+from collections.abc import AsyncIterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 
 import pytest
+from tests.contract.conftest import Opened
 
-from moorage.adapters.database.engine import open_sqlite
-from moorage.adapters.database.identity import DatabaseIdentityStore, IdentityTables
+from moorage.adapters.database.identity import IDENTITY, DatabaseIdentityStore
 from moorage.domain.errors import Conflict, Invalid, NotFound
 from moorage.domain.identity import Domain, Grant, Project, Revocation, Role, Scope, ScopeKind, User
 from moorage.seams.identity_store import IdentityStore
@@ -23,11 +22,10 @@ ON_DEMO = Scope(ScopeKind.PROJECT, "p1")
 SYSTEM = Scope(ScopeKind.SYSTEM, "all")
 
 
-@pytest.fixture(params=["memory", "file"])
-def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[IdentityStore]:
-    database = open_sqlite(tmp_path / "identity.sqlite" if request.param == "file" else None, IdentityTables)
-    yield DatabaseIdentityStore(database)
-    database.close()
+@pytest.fixture
+async def store(opened: Opened) -> AsyncIterator[IdentityStore]:
+    async with opened(IDENTITY) as database:
+        yield DatabaseIdentityStore(database)
 
 
 async def fill(store: IdentityStore) -> None:
@@ -145,11 +143,8 @@ async def test_revocations_are_kept_while_they_matter_and_the_later_counts(store
     assert await store.revocations(NOW + timedelta(hours=3)) == []
 
 
-async def test_all_is_there_after_a_restart(tmp_path: Path) -> None:
-    path = tmp_path / "identity.sqlite"
-    database = open_sqlite(path, IdentityTables)
-    await fill(DatabaseIdentityStore(database))
-    database.close()
-    database = open_sqlite(path, IdentityTables)
-    assert await DatabaseIdentityStore(database).get(User, "u1") == ALICE
-    database.close()
+async def test_all_is_there_after_a_restart(kept: Opened) -> None:
+    async with kept(IDENTITY) as database:
+        await fill(DatabaseIdentityStore(database))
+    async with kept(IDENTITY) as database:
+        assert await DatabaseIdentityStore(database).get(User, "u1") == ALICE

@@ -1,14 +1,13 @@
-"""What every store of images does: SQLite in a file and in memory."""
+"""What every store of images does (seams/image_store.py)."""
 
-from collections.abc import Iterator
+from collections.abc import AsyncIterator
 from dataclasses import replace
 from datetime import UTC, datetime
-from pathlib import Path
 
 import pytest
+from tests.contract.conftest import Opened
 
-from moorage.adapters.database.engine import open_sqlite
-from moorage.adapters.database.images import DatabaseImageStore, ImageTables
+from moorage.adapters.database.images import IMAGE, DatabaseImageStore
 from moorage.domain.errors import Conflict, Forbidden, NotFound
 from moorage.domain.ids import ImageId, ProjectId
 from moorage.domain.image import Image, ImageStatus, Viewer, Visibility
@@ -41,11 +40,10 @@ FULL = Image(
 )
 
 
-@pytest.fixture(params=["memory", "file"])
-def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[ImageStore]:
-    database = open_sqlite(tmp_path / "image.sqlite" if request.param == "file" else None, ImageTables)
-    yield DatabaseImageStore(database)
-    database.close()
+@pytest.fixture
+async def store(opened: Opened) -> AsyncIterator[ImageStore]:
+    async with opened(IMAGE) as database:
+        yield DatabaseImageStore(database)
 
 
 def allow(_: Image) -> None:

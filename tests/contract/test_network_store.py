@@ -1,20 +1,19 @@
 """What every network store promises: one writer, isolation, addresses once, news in the same transaction."""
 
-from collections.abc import Iterator
+from collections.abc import AsyncIterator
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from functools import partial
-from pathlib import Path
 
 import pytest
 from sqlalchemy import select
 from sqlalchemy.orm import Session
+from tests.contract.conftest import Opened
 from tests.unit.ports import HOST, NOW, SERVER, bind, new_port, report
 
-from moorage.adapters.database.engine import Database, open_sqlite
+from moorage.adapters.database.engine import Database
 from moorage.adapters.database.network import SqlNetworkStore
-from moorage.adapters.database.network_tables import PortRow, Tables
-from moorage.adapters.memory.clock import LoopClock
+from moorage.adapters.database.network_tables import NETWORK, PortRow
 from moorage.domain.agent import Agent
 from moorage.domain.errors import Conflict, Invalid, MoorageError, NotFound, Stale
 from moorage.domain.events import EventName, Judgement, Verdict, judge
@@ -25,8 +24,6 @@ from moorage.domain.port import Port, PortStatus, Provisioner, details_asked, re
 from moorage.domain.security_group import SecurityGroup, SecurityGroupRule
 from moorage.domain.segments import Segment
 from moorage.seams.network_store import Changed, NewPort
-
-pytestmark = pytest.mark.looptime
 
 DEMO, OTHER = ProjectId("d" * 32), ProjectId("e" * 32)
 NET = NetworkId("n1")
@@ -39,16 +36,25 @@ PLUGGED, UNPLUGGED, DELETED, CHANGED = (
 )
 
 
-@pytest.fixture(params=["memory", "file"])
-def database(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Database]:
-    opened = open_sqlite(None if request.param == "memory" else tmp_path / "network.db", Tables)
-    yield opened
-    opened.close()
+class Still:
+    """A clock that stands."""
+
+    def now(self) -> datetime:
+        return NOW
+
+    def monotonic(self) -> float:
+        return 0.0
+
+
+@pytest.fixture
+async def database(opened: Opened) -> AsyncIterator[Database]:
+    async with opened(NETWORK) as database:
+        yield database
 
 
 @pytest.fixture
 def store(database: Database) -> SqlNetworkStore:
-    return SqlNetworkStore(database, LoopClock())
+    return SqlNetworkStore(database, Still())
 
 
 def network(name: str = "n1", project: ProjectId = DEMO, *, shared: bool = False) -> Network:
@@ -406,7 +412,7 @@ async def test_the_dead_are_kept_with_the_reason(store: SqlNetworkStore) -> None
 
 
 async def test_of_the_dead_the_last_are_kept_the_last_one_first(database: Database) -> None:
-    store = SqlNetworkStore(database, LoopClock(), dead_kept=3)
+    store = SqlNetworkStore(database, Still(), dead_kept=3)
     await with_port(store)
     await store.create_ports([replace(numbered(number), then=bind) for number in (2, 3, 4, 5)])
     await drain(store)
@@ -462,6 +468,6 @@ async def test_what_was_in_flight_when_it_crashed_is_taken_again(database: Datab
     await store.update(P1, partial(reported_up, report=report(1)))
     taken = await store.take(NOW, 100)
     assert await store.take(NOW, 100) == []
-    assert await SqlNetworkStore(database, LoopClock()).take(NOW, 100) == taken
+    assert await SqlNetworkStore(database, Still()).take(NOW, 100) == taken
     await store.untake()
     assert await store.take(NOW, 100) == taken

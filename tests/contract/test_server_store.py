@@ -1,15 +1,15 @@
 """What every store of compute API promises (seams/server_store.py)."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from functools import partial
-from pathlib import Path
 
 import pytest
+from tests.contract.conftest import Opened
 
-from moorage.adapters.database.compute import ComputeDatabase, Tables
-from moorage.adapters.database.engine import open_sqlite
+from moorage.adapters.database.compute import ComputeDatabase
+from moorage.adapters.database.compute_tables import COMPUTE
 from moorage.domain.action import InstanceAction, finished
 from moorage.domain.attempt import first_placed, vanished
 from moorage.domain.errors import Conflict, Exhausted, NotFound
@@ -23,11 +23,10 @@ PROJECT, OTHER, USER = ProjectId("p"), ProjectId("o"), UserId("u")
 TINY = Flavor(FlavorId("1"), "tiny", vcpus=1, ram=128, disk=1, extra_specs={"a": "b"})
 
 
-@pytest.fixture(params=["memory", "file"])
-def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[ServerStore]:
-    database = open_sqlite(tmp_path / "compute.sqlite" if request.param == "file" else None, Tables)
-    yield ComputeDatabase(database)
-    database.close()
+@pytest.fixture
+async def store(opened: Opened) -> AsyncIterator[ServerStore]:
+    async with opened(COMPUTE) as database:
+        yield ComputeDatabase(database)
 
 
 def a_server(number: int = 1, project: ProjectId = PROJECT) -> Server:
@@ -219,11 +218,8 @@ async def test_keypairs_are_a_users_own(store: ServerStore) -> None:
             await act(USER, "k")
 
 
-async def test_what_was_committed_is_there_after_a_restart(tmp_path: Path) -> None:
-    path = tmp_path / "compute.sqlite"
-    first = open_sqlite(path, Tables)
-    await add(ComputeDatabase(first), a_server())
-    first.close()
-    second = open_sqlite(path, Tables)
-    assert await ComputeDatabase(second).show(ServerId("s1"), project=PROJECT) == a_server()
-    second.close()
+async def test_what_was_committed_is_there_after_a_restart(kept: Opened) -> None:
+    async with kept(COMPUTE) as database:
+        await add(ComputeDatabase(database), a_server())
+    async with kept(COMPUTE) as database:
+        assert await ComputeDatabase(database).show(ServerId("s1"), project=PROJECT) == a_server()

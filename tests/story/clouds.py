@@ -216,7 +216,7 @@ async def story(
             finally:
                 owner.cancel()
     finally:
-        plane.close()
+        await plane.close()
 
 
 def _world(number: int) -> Simulated:

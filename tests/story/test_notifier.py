@@ -13,9 +13,9 @@ from tests.story.faults import Fault, Faults, faulty
 from tests.unit.network_rig import Facts
 from tests.unit.ports import HOST, NOW, bind, new_port, report
 
-from moorage.adapters.database.engine import open_sqlite
 from moorage.adapters.database.network import SqlNetworkStore
-from moorage.adapters.database.network_tables import Tables
+from moorage.adapters.database.network_tables import NETWORK
+from moorage.adapters.database.sqlite import open_sqlite
 from moorage.adapters.memory.clock import LoopClock
 from moorage.domain.errors import Unavailable
 from moorage.domain.events import EventName, ExternalEvent
@@ -81,7 +81,7 @@ class World:
 async def telling(*script: Script, latency: float = 0.001, ports: int = 3) -> AsyncIterator[World]:
     """A notifier at work over ports p1, p2, … that are bound and DOWN."""
     clock, facts = LoopClock(), Facts()
-    store = SqlNetworkStore(open_sqlite(None, Tables), clock)
+    store = SqlNetworkStore(open_sqlite(None, NETWORK), clock)
     network = Network(
         id=NetworkId("n1"),
         project_id=new_port().project_id,

@@ -12,8 +12,9 @@ from uuid import UUID
 
 from falcon.testing import ASGIConductor, Result
 
-from moorage.adapters.database.compute import ComputeDatabase, Tables
-from moorage.adapters.database.engine import open_sqlite
+from moorage.adapters.database.compute import ComputeDatabase
+from moorage.adapters.database.compute_tables import COMPUTE
+from moorage.adapters.database.sqlite import open_sqlite
 from moorage.adapters.keys.making import new_key
 from moorage.adapters.memory.bus import MemoryBus
 from moorage.adapters.memory.clock import LoopClock
@@ -363,7 +364,7 @@ async def cloud(*hosts: str, limits: Limits | None = None) -> AsyncIterator[Clou
     network.nets[NETWORK] = NetworkInfo(NETWORK, "private", 1450, PROJECT, shared=False, subnets=("s1",))
     images.known[IMAGE] = ImageInfo(IMAGE, "tiny", "active", 0, 0, "raw", "bare")
     numbers = count(1)
-    database = open_sqlite(None, Tables)
+    database = open_sqlite(None, COMPUTE)
     service = ComputeApiService(
         store=ComputeDatabase(database),
         bus=bus,
@@ -388,4 +389,4 @@ async def cloud(*hosts: str, limits: Limits | None = None) -> AsyncIterator[Clou
         finally:
             for task in made.tasks:
                 task.cancel()
-    database.close()
+    await database.close()

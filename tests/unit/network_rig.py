@@ -9,9 +9,9 @@ from uuid import UUID
 from tests.asgi import Answer as HttpAnswer
 from tests.asgi import ask
 
-from moorage.adapters.database.engine import open_sqlite
 from moorage.adapters.database.network import SqlNetworkStore
-from moorage.adapters.database.network_tables import Tables
+from moorage.adapters.database.network_tables import NETWORK
+from moorage.adapters.database.sqlite import open_sqlite
 from moorage.adapters.memory.clock import LoopClock
 from moorage.domain.caller import Caller
 from moorage.domain.errors import NotFound, Unavailable
@@ -140,7 +140,7 @@ class Rig:
 
 def make_rig() -> Rig:
     clock, facts, bus = LoopClock(), Facts(), SilentBus()
-    store = SqlNetworkStore(open_sqlite(None, Tables), clock)
+    store = SqlNetworkStore(open_sqlite(None, NETWORK), clock)
     numbers = count(1)
     service = NetworkService(
         store=store,

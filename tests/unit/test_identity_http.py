@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 from tests.asgi import Answer, ask
 
-from moorage.adapters.database.engine import open_sqlite
-from moorage.adapters.database.identity import DatabaseIdentityStore, IdentityTables
+from moorage.adapters.database.identity import IDENTITY, DatabaseIdentityStore
+from moorage.adapters.database.sqlite import open_sqlite
 from moorage.adapters.files.private_key import make_private_key
 from moorage.adapters.memory.clock import LoopClock
 from moorage.adapters.memory.passwords import MemoryPasswords
@@ -67,7 +67,7 @@ class Front:
 
 async def front(private_key: bytes | None = None) -> Front:
     clock = LoopClock()
-    store = DatabaseIdentityStore(open_sqlite(None, IdentityTables))
+    store = DatabaseIdentityStore(open_sqlite(None, IDENTITY))
     revocations = Revocations(store.revocations, clock)
     signer = Signer(private_key or make_private_key())
     verifier = Verifier(signer, revocations, clock)

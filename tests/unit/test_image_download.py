@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from moorage.adapters.database.engine import open_sqlite
-from moorage.adapters.database.images import DatabaseImageStore, ImageTables
+from moorage.adapters.database.images import IMAGE, DatabaseImageStore
+from moorage.adapters.database.sqlite import open_sqlite
 from moorage.adapters.files.images import FileImages
 from moorage.adapters.http.image_client import HttpImageApi
 from moorage.adapters.http.session import Session
@@ -46,7 +46,7 @@ class Glance:
     """The image service, and compute's client of it."""
 
     def __init__(self, files: ImageFiles) -> None:
-        self.service = ImageService(DatabaseImageStore(open_sqlite(None, ImageTables)), files, LoopClock())
+        self.service = ImageService(DatabaseImageStore(open_sqlite(None, IMAGE)), files, LoopClock())
         self.transport = InProcess(make_app(self.service, Nova()))
         self.client = HttpImageApi(Session(self.transport, "http://inside", Nova()))
 

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 from tests.asgi import Answer, ask
 
-from moorage.adapters.database.engine import open_sqlite
-from moorage.adapters.database.images import DatabaseImageStore, ImageTables
+from moorage.adapters.database.images import IMAGE, DatabaseImageStore
+from moorage.adapters.database.sqlite import open_sqlite
 from moorage.adapters.memory.clock import LoopClock
 from moorage.adapters.memory.image_files import MemoryImages
 from moorage.domain.caller import Caller
@@ -51,7 +51,7 @@ class Front:
 
     def __init__(self, files: MemoryImages | None = None, max_size: int = 1 << 20) -> None:
         self.files = files or MemoryImages()
-        store = DatabaseImageStore(open_sqlite(None, ImageTables))
+        store = DatabaseImageStore(open_sqlite(None, IMAGE))
         self.service = ImageService(store, self.files, LoopClock(), max_size=max_size)
         app = make_app(self.service, Tokens())
         self.app = Mount(app)

@@ -6,7 +6,7 @@ import time
 
 HEAVY = (
     *("sqlalchemy", "falcon", "uvicorn", "aiohttp", "alembic", "pyroute2", "argon2", "jwt", "qemu.qmp", "uvloop"),
-    "prometheus_client",
+    *("prometheus_client", "asyncpg", "greenlet"),
 )
 HELP_LIMIT = 0.3  # seconds
 
@@ -25,6 +25,12 @@ def test_help_imports_nothing_heavy() -> None:
 def test_the_domain_imports_nothing_of_a_cloud() -> None:
     loaded = modules_after("from moorage.domain import hops, news, port, server")
     assert [name for name in (*HEAVY, "msgspec", "structlog", "asyncio") if name in loaded] == []
+
+
+def test_a_cloud_on_sqlite_imports_nothing_of_postgresql() -> None:
+    """Nor what brings old tables up to date, as long as there are none."""
+    loaded = modules_after("import moorage.app.all_in_one\nfrom moorage.app.databases import in_memory\nin_memory()")
+    assert [name for name in ("asyncpg", "alembic", "mako") if name in loaded] == []
 
 
 def test_help_is_there_at_once() -> None:

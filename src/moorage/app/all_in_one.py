@@ -15,7 +15,8 @@ import stamina
 import uvicorn
 
 from moorage.adapters.argon2.passwords import ArgonPasswords
-from moorage.adapters.database.engine import Database, open_sqlite
+from moorage.adapters.database.engine import Database
+from moorage.adapters.database.sqlite import open_sqlite
 from moorage.adapters.files.images import FileImages
 from moorage.adapters.files.private_key import load_or_make_private_key
 from moorage.adapters.memory.bus import MemoryBus
@@ -27,10 +28,11 @@ from moorage.app.control import Control
 from moorage.app.control import listening as control_listening
 from moorage.app.control_plane import ControlPlane, Parts, make_control_plane, new_password
 from moorage.app.control_words import control_socket
+from moorage.app.databases import in_files
 from moorage.app.doors import HostDoors
 from moorage.app.evidence import Evidence
 from moorage.app.first_start import first_start
-from moorage.app.floor import FloorTable, MeasuredFloor, make_floor
+from moorage.app.floor import FLOOR, MeasuredFloor, make_floor
 from moorage.app.hosts import (
     Equipment,
     Host,
@@ -130,12 +132,11 @@ async def run_cloud(settings: CloudSettings, progress: Say = lambda _: None) -> 
             image_files=FileImages(_made(settings.state_dir / "images")),
             private_key=load_or_make_private_key(settings.state_dir / "token.key"),
             user_passwords=passwords,
-            directory=_made(settings.state_dir / "database"),
-            is_durable=settings.is_durable,
+            databases=in_files(_made(settings.state_dir / "database"), is_durable=settings.is_durable),
             metrics=PrometheusMetrics(),
         )
         plane = make_control_plane(parts)
-        stack.callback(plane.close)
+        stack.push_async_callback(plane.close)
         await plane.bootstrap()
         equipment, sockets, shared = await _equipment(settings, stack, progress)
         hosts = [make_host(one, _outside(settings, plane)) for one in equipment]
@@ -276,8 +277,8 @@ def _calm_collector() -> None:
 
 
 def _floor_table(settings: CloudSettings, stack: AsyncExitStack) -> Database:
-    database = open_sqlite(settings.state_dir / "database" / "floor.sqlite", FloorTable, is_durable=settings.is_durable)
-    stack.callback(database.close)
+    database = open_sqlite(settings.state_dir / "database" / "floor.sqlite", FLOOR, is_durable=settings.is_durable)
+    stack.push_async_callback(database.close)
     return database
 
 

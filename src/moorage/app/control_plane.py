@@ -5,19 +5,15 @@ from collections.abc import Callable, Mapping, Set
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import partial
-from pathlib import Path
-from typing import Any, Never
+from typing import Never
 from uuid import uuid4
 
 from moorage.adapters.buffered.timeline import BufferedTimeline
 from moorage.adapters.database.compute import ComputeDatabase
-from moorage.adapters.database.compute import Tables as ComputeTables
-from moorage.adapters.database.engine import Database, open_sqlite
-from moorage.adapters.database.identity import DatabaseIdentityStore, IdentityTables
-from moorage.adapters.database.images import DatabaseImageStore, ImageTables
+from moorage.adapters.database.identity import DatabaseIdentityStore
+from moorage.adapters.database.images import DatabaseImageStore
 from moorage.adapters.database.network import SqlNetworkStore
-from moorage.adapters.database.network_tables import Tables as NetworkTables
-from moorage.adapters.database.timeline import DatabaseFactStore, TimelineTables
+from moorage.adapters.database.timeline import DatabaseFactStore
 from moorage.adapters.http.external_events_client import HttpExternalEvents
 from moorage.adapters.http.image_client import HttpImageApi
 from moorage.adapters.http.network_client import HttpNetworkApi
@@ -25,6 +21,7 @@ from moorage.adapters.http.session import Session, error_of
 from moorage.adapters.http.transport import InProcess
 from moorage.adapters.keys.making import new_key
 from moorage.adapters.memory.metrics import MemoryMetrics
+from moorage.app.databases import Databases, close, in_memory
 from moorage.app.health import Health, WatchedEvents
 from moorage.app.metering import counted
 from moorage.app.observing import ObservedTimeline
@@ -61,7 +58,7 @@ INSIDE = "http://moorage"  # the base URL of calls that never leave the process
 
 @dataclass(frozen=True)
 class Parts:
-    """What a control plane is built on. `directory` None: everything in memory."""
+    """What a control plane is built on, and closes at its end."""
 
     bus: Bus
     clock: Clock
@@ -69,8 +66,7 @@ class Parts:
     image_files: ImageFiles
     private_key: bytes  # PEM, Ed25519
     user_passwords: Mapping[str, str]  # of admin, demo, nova, neutron
-    directory: Path | None = None
-    is_durable: bool = False
+    databases: Databases = field(default_factory=in_memory)
     around_events: Callable[[ExternalEvents], ExternalEvents] = lambda events: events  # for stories: faults on the way
     around_timeline: Callable[[Timeline], Timeline] = lambda timeline: timeline  # for stories: who listens in
     metrics: Metrics = field(default_factory=MemoryMetrics)
@@ -91,7 +87,6 @@ class ControlPlane:
     telling: BufferedTimeline
     observed: ObservedTimeline
     health: Health
-    databases: tuple[Database, ...]
 
     async def bootstrap(self) -> None:
         """Users, roles, projects, flavors: what is missing of them. Repeatable."""
@@ -120,28 +115,21 @@ class ControlPlane:
         """A service user's way to one of the services, without a socket."""
         return _session(self.app, self.identity, path, user, project)
 
-    def close(self) -> None:
-        for database in self.databases:
-            database.close()
+    async def close(self) -> None:
+        await close(self.parts.databases)
 
 
 def make_control_plane(parts: Parts) -> ControlPlane:
     """Everything but the hosts. The services meet only through `app`, as they would over HTTP."""
-    databases: list[Database] = []
-
-    def database(name: str, tables: Any) -> Database:
-        path = None if parts.directory is None else parts.directory / f"{name}.sqlite"
-        databases.append(open_sqlite(path, tables, is_durable=parts.is_durable))
-        return databases[-1]
-
+    databases = parts.databases
     telling = BufferedTimeline(parts.bus)
     observed = ObservedTimeline(telling, parts.metrics)
     told = parts.around_timeline(observed)
-    compute_store = ComputeDatabase(database("compute", ComputeTables))
-    network_store = SqlNetworkStore(database("network", NetworkTables), parts.clock)
+    compute_store = ComputeDatabase(databases["compute"])
+    network_store = SqlNetworkStore(databases["network"], parts.clock)
     app = Mount()
-    identity = _identity(parts, DatabaseIdentityStore(database("identity", IdentityTables)))
-    image = ImageService(DatabaseImageStore(database("image", ImageTables)), parts.image_files, parts.clock)
+    identity = _identity(parts, DatabaseIdentityStore(databases["identity"]))
+    image = ImageService(DatabaseImageStore(databases["image"]), parts.image_files, parts.clock)
     compute = ComputeApiService(
         store=compute_store,
         bus=parts.bus,
@@ -162,7 +150,7 @@ def make_control_plane(parts: Parts) -> ControlPlane:
         new_id=lambda: str(uuid4()),
         new_mac=_new_mac,
     )
-    timeline = TimelineService(DatabaseFactStore(database("timeline", TimelineTables)), parts.bus)
+    timeline = TimelineService(DatabaseFactStore(databases["timeline"]), parts.bus)
     services: Mapping[str, Asgi] = {
         "identity": identity_app(identity),
         "image": image_app(image, identity.verifier),
@@ -172,11 +160,11 @@ def make_control_plane(parts: Parts) -> ControlPlane:
     }
     for name, service in services.items():
         app.add(name, counted(name, service, parts.metrics))
-    health = Health(compute_store, network_store, parts.clock, databases, events, lambda: telling.dropped)
-    app.add_root(counted("root", make_root(health, parts.metrics), parts.metrics))
-    return ControlPlane(
-        parts, app, identity, image, compute, network, timeline, telling, observed, health, tuple(databases)
+    health = Health(
+        compute_store, network_store, parts.clock, tuple(databases.values()), events, lambda: telling.dropped
     )
+    app.add_root(counted("root", make_root(health, parts.metrics), parts.metrics))
+    return ControlPlane(parts, app, identity, image, compute, network, timeline, telling, observed, health)
 
 
 def _identity(parts: Parts, store: DatabaseIdentityStore) -> IdentityService:

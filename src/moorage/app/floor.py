@@ -9,6 +9,7 @@ from sqlalchemy import Integer, insert
 from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column
 
 from moorage.adapters.database.engine import Database
+from moorage.adapters.database.schema import Schema
 from moorage.adapters.memory.switch import MemorySwitch
 from moorage.app.config import CloudSettings, HostKind
 from moorage.app.hosts import Equipment, Runner
@@ -27,6 +28,9 @@ class FloorRow(FloorTable):
     __tablename__ = "rounds"
 
     id: Mapped[int] = mapped_column(Integer, primary_key=True)
+
+
+FLOOR = Schema("floor", FloorTable.metadata)
 
 
 class MeasuredFloor:

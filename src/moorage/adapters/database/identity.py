@@ -8,6 +8,7 @@ from sqlalchemy import JSON, BigInteger, ForeignKey, String, UniqueConstraint, d
 from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column
 
 from moorage.adapters.database.engine import Database
+from moorage.adapters.database.schema import Schema
 from moorage.domain.errors import Conflict, NotFound
 from moorage.domain.identity import Domain, Grant, Project, Revocation, Role, Scope, ScopeKind, User
 from moorage.seams.identity_store import Thing
@@ -73,6 +74,8 @@ class RevocationRow(IdentityTables):
     issued_before: Mapped[int] = mapped_column(BigInteger)  # microseconds since 1970
     until: Mapped[int] = mapped_column(BigInteger, index=True)
 
+
+IDENTITY = Schema("identity", IdentityTables.metadata, head="0001", first_mark=1736811241)
 
 _Row = type[DomainRow] | type[ProjectRow] | type[UserRow] | type[RoleRow]
 _ROWS: Mapping[type, _Row] = {Domain: DomainRow, Project: ProjectRow, User: UserRow, Role: RoleRow}

@@ -8,6 +8,7 @@ from sqlalchemy import JSON, BigInteger, ColumnElement, String, or_, select, tru
 from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column
 
 from moorage.adapters.database.engine import Database
+from moorage.adapters.database.schema import Schema
 from moorage.domain.errors import Conflict, NotFound
 from moorage.domain.ids import ImageId
 from moorage.domain.image import Image, ImageStatus, Viewer, Visibility
@@ -38,6 +39,9 @@ class ImageRow(ImageTables):
     tags: Mapped[list[str]] = mapped_column(JSON)
     properties: Mapped[dict[str, str]] = mapped_column(JSON)
     upload: Mapped[str] = mapped_column(String(64))
+
+
+IMAGE = Schema("image", ImageTables.metadata, head="0001", first_mark=242482360)
 
 
 class DatabaseImageStore:

@@ -6,6 +6,8 @@ import msgspec
 from sqlalchemy import BigInteger, ForeignKey, Integer, LargeBinary, UniqueConstraint, event
 from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column
 
+from moorage.adapters.database.schema import NUMBER, Schema
+
 T = TypeVar("T")
 
 
@@ -34,7 +36,7 @@ class SubnetRow(Tables):
 class PortRow(Tables):
     __tablename__ = "ports"
     __table_args__ = (UniqueConstraint("network", "mac"),)
-    number: Mapped[int] = mapped_column(Integer, primary_key=True)
+    number: Mapped[int] = mapped_column(NUMBER, primary_key=True)
     id: Mapped[str] = mapped_column(unique=True)
     project: Mapped[str] = mapped_column(index=True)
     network: Mapped[str] = mapped_column(ForeignKey("networks.id"))
@@ -97,7 +99,7 @@ class OutboxRow(Tables):
 
     __tablename__ = "outbox"
     __table_args__ = ({"sqlite_autoincrement": True},)  # an id never comes twice: the notifier knows items by it
-    id: Mapped[int] = mapped_column(Integer, primary_key=True)
+    id: Mapped[int] = mapped_column(NUMBER, primary_key=True)
     port: Mapped[str] = mapped_column(index=True)
     is_status: Mapped[bool]
     due: Mapped[int] = mapped_column(BigInteger)
@@ -108,8 +110,11 @@ class DeadRow(Tables):
     """News that was given up."""
 
     __tablename__ = "dead_events"
-    id: Mapped[int] = mapped_column(Integer, primary_key=True)
+    id: Mapped[int] = mapped_column(NUMBER, primary_key=True)
     document: Mapped[bytes] = mapped_column(LargeBinary)
+
+
+NETWORK = Schema("network", Tables.metadata, head="0001", first_mark=1420512414)
 
 
 def encoded(value: Any) -> bytes:

@@ -8,6 +8,7 @@ from sqlalchemy import Float, Index, Integer, String, delete, func, insert, or_,
 from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column
 
 from moorage.adapters.database.engine import Database
+from moorage.adapters.database.schema import NUMBER, Schema
 from moorage.domain.hops import WORDS, Fact
 from moorage.domain.ids import Generation, HostName, PortId, ServerId
 
@@ -20,7 +21,7 @@ class FactRow(TimelineTables):
     __tablename__ = "facts"
     __table_args__ = (Index("facts_server", "server"), Index("facts_port", "port"))
 
-    id: Mapped[int] = mapped_column(Integer, primary_key=True, autoincrement=True)
+    id: Mapped[int] = mapped_column(NUMBER, primary_key=True, autoincrement=True)
     what: Mapped[str] = mapped_column(String(32))
     wall: Mapped[float] = mapped_column(Float)  # microseconds since 1970, exact up to 2^53
     monotonic: Mapped[float] = mapped_column(Float)
@@ -31,6 +32,9 @@ class FactRow(TimelineTables):
     attempt: Mapped[int | None] = mapped_column(Integer)
     host: Mapped[str | None] = mapped_column(String(255))
     detail: Mapped[str] = mapped_column(String, default="")
+
+
+TIMELINE = Schema("timeline", TimelineTables.metadata, head="0001", first_mark=390646888)
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,1 @@
+"""The migrations of the image service's tables."""
