@@ -21,7 +21,7 @@ from moorage.domain.ids import PortId, device_name
 class OvsRig:
     """ovsdb-server and ovs-vswitchd in a namespace of their own, and switches that are connected to them."""
 
-    def __init__(self, rundir: Path, device: Literal["internal", "tap"]) -> None:
+    def __init__(self, rundir: Path, device: Literal["veth", "tap"]) -> None:
         self.rundir = rundir
         self.device = device
         self.environment = processes.environment(rundir, os.environ)
@@ -35,7 +35,7 @@ class OvsRig:
     @asynccontextmanager
     async def connected(self) -> AsyncIterator[OvsSwitch]:
         """A switch as a process has it; each one has connections of its own."""
-        switch = OvsSwitch(self.rundir, device=self.device)
+        switch = OvsSwitch(self.rundir)
         running = asyncio.create_task(switch.run())
         try:
             await switch.ensure_bridge()
@@ -46,20 +46,28 @@ class OvsRig:
 
     def make_device(self, port: PortId) -> None:
         """What the hypervisor makes before a port is plugged."""
-        if self.device == "tap" and device_name(port) not in self._devices:
-            self.inside("ip", "tuntap", "add", "dev", device_name(port), "mode", "tap")
-            self._devices.add(device_name(port))
+        name = device_name(port)
+        if name not in self._devices:
+            tap = ("ip", "tuntap", "add", "dev", name, "mode", "tap")
+            veth = ("ip", "link", "add", name, "up", "type", "veth", "peer", "name", other_end(name))
+            self.inside(*(tap if self.device == "tap" else veth))
+            self._devices.add(name)
 
     def spoil_device(self, port: PortId) -> None:
-        """See that the switch cannot open the port's device: it is missing, or something else has its name."""
-        if self.device == "internal":
-            self.inside("ip", "tuntap", "add", "dev", device_name(port), "mode", "tun")
-            self._devices.add(device_name(port))
+        """See that the switch cannot open the port's device: it is missing."""
+        assert device_name(port) not in self._devices
+
+    def take_name(self, port: PortId) -> None:
+        """See that the switch cannot make the port's device: something else has its name."""
+        self.inside("ip", "tuntap", "add", "dev", device_name(port), "mode", "tun")
+        self._devices.add(device_name(port))
 
     def clear(self) -> None:
         """Remove the devices that were made."""
+        there = self.inside("ip", "-o", "link")
         for device in self._devices:
-            self.inside("ip", "link", "del", device)
+            if f" {device}" in there:  # else it went with the namespace that its other end was given to
+                self.inside("ip", "link", "del", device)
         self._devices.clear()
 
     def flows(self, port: PortId) -> list[str]:
@@ -119,8 +127,13 @@ class OvsRig:
             return subprocess.Popen(command, env=self.environment, stdout=errors, stderr=errors)
 
 
+def other_end(device: str) -> str:
+    """Of a veth, whose one end is a port's device."""
+    return device.replace("tap", "end")
+
+
 @contextmanager
-def an_ovs(device: Literal["internal", "tap"]) -> Iterator[OvsRig]:
+def an_ovs(device: Literal["veth", "tap"] = "tap") -> Iterator[OvsRig]:
     """The switch, started; nothing of it is left in the end."""
     rundir = Path(tempfile.mkdtemp(prefix="ovs-"))
     rig = OvsRig(rundir, device)

@@ -9,7 +9,7 @@ from ipaddress import IPv4Network
 
 import pytest
 import uvloop
-from tests.contract.ovs_rig import OvsRig, an_ovs
+from tests.contract.ovs_rig import OvsRig, an_ovs, other_end
 
 from moorage.adapters.ovsdb.flows import cookie_of
 from moorage.adapters.ovsdb.switch import OvsSwitch
@@ -30,7 +30,7 @@ def vif(number: int) -> Vif:
 
 @pytest.fixture(scope="module")
 def world() -> Iterator[OvsRig]:
-    with an_ovs("internal") as rig:
+    with an_ovs("veth") as rig:
         yield rig
 
 
@@ -43,7 +43,8 @@ async def switch(world: OvsRig) -> AsyncIterator[OvsSwitch]:
             await switch.remove_service_port(port)
 
 
-async def opened(switch: OvsSwitch, vif: Vif) -> Interface:
+async def opened(world: OvsRig, switch: OvsSwitch, vif: Vif) -> Interface:
+    world.make_device(vif.port)
     await switch.plug(vif)
     async with asyncio.timeout(5):
         async for bridge in switch.watch():
@@ -67,7 +68,7 @@ def external_ids(world: OvsRig, table: str, record: str) -> dict[str, str]:
 
 
 async def test_an_interface_is_told_in_novas_words(world: OvsRig, switch: OvsSwitch) -> None:
-    seen = await opened(switch, vif(1))
+    seen = await opened(world, switch, vif(1))
     ids = {
         "iface-id": vif(1).port,
         "iface-status": "active",
@@ -83,9 +84,9 @@ async def test_an_interface_is_told_in_novas_words(world: OvsRig, switch: OvsSwi
     assert world.inside("ovs-vsctl", "get", "Port", seen.device, "other_config").strip() == f'{{net-uuid="{NET}"}}'
 
 
-async def test_an_internal_device_has_the_ports_mac(world: OvsRig, switch: OvsSwitch) -> None:
-    seen = await opened(switch, vif(1))
-    assert vif(1).mac in world.inside("ip", "link", "show", seen.device)
+async def test_a_device_of_our_own_has_its_ports_mac(world: OvsRig, switch: OvsSwitch) -> None:
+    await switch.add_service_port(DHCP, device_name(DHCP), "fa:16:3e:dd:dd:dd", 9, NET)
+    assert "fa:16:3e:dd:dd:dd" in world.inside("ip", "link", "show", device_name(DHCP))
 
 
 async def test_nothing_passes_a_bridge_without_flows(world: OvsRig, switch: OvsSwitch) -> None:
@@ -145,7 +146,7 @@ TOLD: list[tuple[Match, tuple[Action, ...], str]] = [
 
 
 async def test_the_switch_has_the_flows_that_were_sent(world: OvsRig, switch: OvsSwitch) -> None:
-    seen = await opened(switch, vif(1))
+    seen = await opened(world, switch, vif(1))
     flows = [Flow(table, 100 + table, match, actions) for table, (match, actions, _) in enumerate(TOLD)]
     assert await switch.wire([plan(seen, *flows)]) == {}
     found = world.flows(vif(1).port)
@@ -161,7 +162,7 @@ def _canonical(line: str) -> str:
 
 
 async def test_a_ports_flows_can_be_told_from_its_id(world: OvsRig, switch: OvsSwitch) -> None:
-    seen = await opened(switch, vif(1))
+    seen = await opened(world, switch, vif(1))
     await switch.wire([plan(seen, normal(seen))])
     assert cookie_of(vif(1).port) == 0x0000_0001_0000_4000
     assert "cookie=0x100004000," in world.inside("ovs-ofctl", "dump-flows", "br-int")
@@ -179,7 +180,7 @@ NONSENSE = {
 async def test_a_port_that_was_wired_is_isolated_when_its_new_flows_are_refused(
     world: OvsRig, switch: OvsSwitch, flow: Flow
 ) -> None:
-    seen = await opened(switch, vif(1))
+    seen = await opened(world, switch, vif(1))
     assert await switch.wire([plan(seen, normal(seen))]) == {}
     assert set(await switch.wire([plan(seen, normal(seen), flow)])) == {vif(1).port}
     after = (await switch.look())[vif(1).port]
@@ -188,7 +189,7 @@ async def test_a_port_that_was_wired_is_isolated_when_its_new_flows_are_refused(
 
 
 async def test_servers_ports_and_our_own_are_not_mixed_up(world: OvsRig, switch: OvsSwitch) -> None:
-    seen = await opened(switch, vif(1))
+    seen = await opened(world, switch, vif(1))
     assert await switch.wire([plan(seen, normal(seen))]) == {}
     before = (await switch.look())[vif(1).port]
     await switch.add_service_port(DHCP, device_name(DHCP), "fa:16:3e:dd:dd:dd", 9, NET)
@@ -203,7 +204,7 @@ async def test_servers_ports_and_our_own_are_not_mixed_up(world: OvsRig, switch:
 async def test_a_service_port_is_served_again_after_a_restart_of_the_switch(world: OvsRig, switch: OvsSwitch) -> None:
     await switch.add_service_port(DHCP, device_name(DHCP), "fa:16:3e:dd:dd:dd", 9, NET)
     assert len(world.flows(DHCP)) == 1
-    seen = await opened(switch, vif(1))
+    seen = await opened(world, switch, vif(1))
     world.stop_switch()
     async with asyncio.timeout(5):
         with pytest.raises(Unavailable):
@@ -222,8 +223,8 @@ async def test_a_service_port_is_served_again_after_a_restart_of_the_switch(worl
 
 
 async def test_a_service_port_that_cannot_be_opened_says_why(world: OvsRig) -> None:
-    world.spoil_device(DHCP)
-    other = OvsSwitch(world.rundir, device="internal", open_timeout=0.3)
+    world.take_name(DHCP)
+    other = OvsSwitch(world.rundir, open_timeout=0.3)
     running = asyncio.create_task(other.run())
     with pytest.raises(Unavailable, match="could not open network device"):
         await other.add_service_port(DHCP, device_name(DHCP), "fa:16:3e:dd:dd:dd", 9, NET)
@@ -235,16 +236,17 @@ async def test_a_service_port_that_cannot_be_opened_says_why(world: OvsRig) -> N
 
 async def test_packets_pass_between_wired_ports_of_one_network_and_no_others(world: OvsRig, switch: OvsSwitch) -> None:
     vifs = [vif(number) for number in (21, 22, 23)]
-    seen = [await opened(switch, each) for each in vifs]
+    seen = [await opened(world, switch, each) for each in vifs]
     names = [f"{world.rundir.name}-{number}" for number in range(3)]
     try:
         for number, (interface, name) in enumerate(zip(seen, names, strict=True), start=1):
             world.inside("ip", "netns", "add", name)
-            world.inside("ip", "link", "set", interface.device, "netns", name)
-            world.inside("ip", "-n", name, "address", "add", f"10.9.0.{number}/24", "dev", interface.device)
-            world.inside("ip", "-n", name, "link", "set", interface.device, "up")
+            end = other_end(interface.device)
+            world.inside("ip", "link", "set", end, "address", interface.mac, "netns", name)
+            world.inside("ip", "-n", name, "address", "add", f"10.9.0.{number}/24", "dev", end)
+            world.inside("ip", "-n", name, "link", "set", end, "up")
             for other, neighbour in enumerate(vifs, start=1):  # ARP would try only each second
-                known = ["neighbour", "replace", f"10.9.0.{other}", "lladdr", neighbour.mac, "dev", interface.device]
+                known = ["neighbour", "replace", f"10.9.0.{other}", "lladdr", neighbour.mac, "dev", end]
                 world.inside("ip", "-n", name, *known)
 
         assert not await pings(world, names[0], 2)
@@ -283,7 +285,7 @@ async def pings(world: OvsRig, guest: str, number: int) -> bool:
 def test_it_works_on_uvloop_too(world: OvsRig) -> None:
     async def handshake() -> None:
         async with world.connected() as switch:
-            seen = await opened(switch, vif(30))
+            seen = await opened(world, switch, vif(30))
             assert await switch.wire([plan(seen, normal(seen))]) == {}
             assert (await switch.look())[vif(30).port].wired == FIRST
             await switch.unplug(vif(30).port)

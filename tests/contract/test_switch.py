@@ -105,8 +105,8 @@ def memory() -> Iterator[Rig]:
 
 
 @contextmanager
-def internal() -> Iterator[Rig]:
-    with an_ovs("internal") as rig:
+def veth() -> Iterator[Rig]:
+    with an_ovs("veth") as rig:
         yield rig
 
 
@@ -116,7 +116,7 @@ def tap() -> Iterator[Rig]:
         yield rig
 
 
-@pytest.fixture(scope="module", params=[memory, internal, tap], ids=lambda make: str(make.__name__))
+@pytest.fixture(scope="module", params=[memory, veth, tap], ids=lambda make: str(make.__name__))
 def world(request: pytest.FixtureRequest) -> Iterator[Rig]:
     with request.param() as rig:
         yield rig

@@ -4,6 +4,7 @@ import asyncio
 import os
 import signal
 import socket
+import struct
 import sys
 import time
 from collections.abc import AsyncIterator
@@ -151,6 +152,7 @@ async def test_no_request_ends_the_world() -> None:
             world.signal("a", 0),
             world.move_link("lo", ROOT, ROOT, LinkChange(addresses=("1.2.3.444/24",))),
             world.move_link("lo", ROOT, ROOT, LinkChange(mac="somewhere")),
+            world.make_cable("tap1", "", "eth0", mac="fa:16:3e:00:00:01"),
             world.socket(socket.AF_UNIX, socket.SOCK_STREAM),
         ):
             with pytest.raises(Invalid):
@@ -229,6 +231,45 @@ async def test_hosts_are_connected_by_a_cable() -> None:
         await two.make_tap("taken")
         with pytest.raises(Unavailable):
             await one.connect("up0", "host-2", "taken")
+
+
+async def test_a_cable_ends_in_a_namespace_and_goes_with_it(world: World) -> None:
+    await world.make_namespace("guest-1")
+    for _ in range(2):
+        await world.make_cable("tap1", "guest-1", "eth0", mac="fa:16:3e:00:00:01", mtu=1450)
+    assert "tap1" in await world.links(ROOT)
+    assert await world.links("guest-1") == {"lo", "eth0"}
+    await world.remove_namespace("guest-1")
+    await world.make_namespace("guest-1")  # at once: the kernel has not cleared up yet
+    await world.make_cable("tap1", "guest-1", "eth0", mac="fa:16:3e:00:00:01")
+    assert await world.links("guest-1") == {"lo", "eth0"}
+    await world.remove_namespace("guest-1")
+    async with asyncio.timeout(5):
+        while "tap1" in await world.links(ROOT):
+            await asyncio.sleep(0.001)
+    with pytest.raises(NotFound):
+        await world.make_cable("tap1", "guest-1", "eth0", mac="fa:16:3e:00:00:01")
+
+
+async def test_what_is_sent_into_a_cable_has_its_mac_and_its_checksum(world: World) -> None:
+    """A userspace switch hands packets on as they come, and whoever gets one looks at its checksum."""
+    loop = asyncio.get_running_loop()
+    await world.make_namespace("guest-1")
+    await world.make_cable("tap1", "guest-1", "eth0", mac="fa:16:3e:00:00:01")
+    await world.move_link("eth0", "guest-1", "guest-1", LinkChange(addresses=("10.0.0.1/24",)))
+    with (
+        await world.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(0x0800)) as wire,
+        await world.socket(socket.AF_INET, socket.SOCK_DGRAM, namespace="guest-1") as sender,
+    ):
+        sender.setsockopt(socket.SOL_SOCKET, socket.SO_BROADCAST, 1)
+        sender.sendto(b"hello" * 3, ("10.0.0.255", 4242))
+        async with asyncio.timeout(5):
+            frame = await loop.sock_recv(wire, 2000)
+    assert frame[6:12].hex(":") == "fa:16:3e:00:00:01"
+    packet = frame[14:]
+    datagram = packet[20:] + b"\0"  # of an odd length
+    pseudo_header = packet[12:20] + struct.pack("!HH", socket.IPPROTO_UDP, len(packet) - 20)
+    assert sum(struct.unpack(f"!{(12 + len(datagram)) // 2}H", pseudo_header + datagram)) % 0xFFFF == 0
 
 
 @pytest.mark.parametrize("end", ["closed", "outer killed", "inner killed"])

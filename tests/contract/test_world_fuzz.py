@@ -151,6 +151,7 @@ VALUES: dict[str, Values] = {
     "addresses": mostly(st.lists(ADDRESSES, max_size=3), ["x"]),
     "mac": mostly(MACS, "x"),
     "peer": mostly(st.sampled_from(["host-1", "host-2"]), ".."),
+    "end": mostly(DEVICES, "a" * 16),
     "peer_device": mostly(DEVICES, "a" * 16),
     "mtu": mostly(st.sampled_from([68, 1500, 9000, 65535]), None, 0),
     "up": mostly(st.booleans()),

@@ -4,10 +4,10 @@ from pathlib import Path
 
 from moorage.adapters.netns.records import CONSOLE_SIZE, Record, Records
 from moorage.domain.ids import PortId, ServerId
-from moorage.seams.hypervisor import Nic
+from moorage.seams.hypervisor import GuestState, Nic
 
 WEB = ServerId("aaaaaaaa-0000-4000-8000-000000000001")
-RECORD = Record(WEB, "<web>", (Nic(PortId("p"), "fa:16:3e:00:00:01", "tapp"),), is_released=True)
+RECORD = Record(WEB, "<web>", (Nic(PortId("p"), "fa:16:3e:00:00:01", "tapp"),), wanted=GuestState.RUNNING)
 
 
 def test_a_record_is_found_as_it_was_kept_until_it_is_forgotten(tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ from moorage.app.results import HopTime, hop_times, plugged_to_running_ms
 from moorage.domain.errors import MoorageError
 from moorage.domain.hops import HOPS, Hop
 
-DEVICES = {HostKind.SIMULATED: "simulated", HostKind.NETNS: "internal", HostKind.QEMU: "tap"}
+DEVICES = {HostKind.SIMULATED: "simulated", HostKind.NETNS: "veth", HostKind.QEMU: "tap"}
 FLOOR_ROUNDS = 20  # at least, where boots run side by side; one after each boot where they do not
 MOST_PAUSES = 4  # where boots run side by side: each lets them run out
 

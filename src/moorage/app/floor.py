@@ -17,6 +17,7 @@ from moorage.domain.ids import Generation, NetworkId, PortId, ServerId
 from moorage.seams.switch import Flow, Match, Normal, Vif, WirePlan
 
 Round = Callable[[Callable[[], Awaitable[None]]], Awaitable[float]]
+MAC = "fa:16:3e:ff:ff:fe"
 Settled = Callable[[], Awaitable[None]]
 
 
@@ -70,17 +71,19 @@ def make_floor(
     assert equipment.world is not None
     world = equipment.world
     is_tap = settings.host_kind is HostKind.QEMU
-    floor = Floor(runtime / equipment.name, device="tap" if is_tap else "internal")
+    floor = Floor(runtime / equipment.name)
 
     async def on_open_vswitch(commit: Callable[[], Awaitable[None]]) -> float:
         device = "fl" + uuid4().hex[:10]
         if is_tap:
             await world.make_tap(device)
+        else:
+            await world.make_namespace(device)
+            await world.make_cable(device, device, "eth0", mac=MAC)
         try:
             return await floor.round(device, commit)
         finally:
-            if is_tap:
-                await world.remove_link(device)
+            await (world.remove_link(device) if is_tap else world.remove_namespace(device))
 
     return MeasuredFloor(database, on_open_vswitch, floor.settled), [("floor", floor.run)]
 
@@ -91,7 +94,7 @@ async def nothing_to_wait_for() -> None:
 
 async def _round_in_memory(switch: MemorySwitch, commit: Callable[[], Awaitable[None]]) -> float:
     port = PortId(str(uuid4()))
-    vif = Vif(port, ServerId(str(uuid4())), "fa:16:3e:ff:ff:fe", "tap" + port[:11], Generation(uuid4().hex))
+    vif = Vif(port, ServerId(str(uuid4())), MAC, "tap" + port[:11], Generation(uuid4().hex))
     began = perf_counter()
     await switch.plug(vif)
     ofport = await _opened(switch, port)

@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, Never
+from typing import TYPE_CHECKING, Never
 
 import structlog
 
@@ -208,13 +208,12 @@ async def on_open_vswitch(
     for directory in (state, rundir, state / "images", state / "dhcp", state / "guests", rundir / "qmp"):
         directory.mkdir(parents=True, exist_ok=True)
     await start_switch(world, rundir)
-    device: Literal["internal", "tap"] = "tap" if settings.host_kind is HostKind.QEMU else "internal"
 
     def wiring() -> tuple[Wiring, Sequence[Runner]]:
-        switch = OvsSwitch(rundir, device=device)
+        switch = OvsSwitch(rundir)
         return switch, [("switch, as the agent sees it", switch.run)]
 
-    plugging = OvsSwitch(rundir, device=device)
+    plugging = OvsSwitch(rundir)
     if settings.host_kind is HostKind.QEMU:
         hypervisor, runners = _qemu(world, state / "guests", rundir / "qmp", accelerator, uid_map)
     else:
@@ -278,7 +277,7 @@ async def start_underlay(world: World, runtime: Path) -> Underlay:
     rundir = runtime / underlay.HOST
     await asyncio.to_thread(partial(rundir.mkdir, parents=True, exist_ok=True))
     await start_switch(world, rundir)
-    return Underlay(OvsSwitch(rundir, device="tap", name=underlay.BRIDGE))
+    return Underlay(OvsSwitch(rundir, name=underlay.BRIDGE))
 
 
 def _real_capacity(kind: HostKind, hosts: int) -> Capacity:

@@ -75,7 +75,7 @@ class Boot:
             raise NotOurs(server.id)
         if not await patiently(partial(self._was_let_run, server.id)):
             vifs = [_vif(server, port, generation) for port in ports]
-            await patiently(partial(self._hold, server, ports, vifs))
+            await patiently(partial(self._hold, server, ports))
             await self._plug_and_wait(server, generation, ports, vifs)
         if not await patiently(partial(self.records.may_run, server)):
             raise NotOurs(server.id)
@@ -86,9 +86,7 @@ class Boot:
         """Whether the guest executes, or has and was paused: it was let run before a crash, and the wait is over."""
         return await self.hypervisor.state(server) in (GuestState.RUNNING, GuestState.PAUSED)
 
-    async def _hold(self, server: Server, ports: Sequence[NetworkPort], vifs: Sequence[Vif]) -> None:
-        for vif in vifs:
-            await self.switch.prepare(vif)
+    async def _hold(self, server: Server, ports: Sequence[NetworkPort]) -> None:
         mtus = await self.nics.mtus(ports)
         guest = Guest(
             server=server.id,

@@ -50,8 +50,7 @@ class GuestState(StrEnum):
 
 class Hypervisor(Protocol):
     async def create_stopped(self, guest: Guest) -> None:
-        """Make the guest, held: it has its devices and executes nothing. Its NICs' devices exist when this returns,
-        but for kinds whose devices the switch makes.
+        """Make the guest, held: it has its devices and executes nothing. Its NICs' devices exist when this returns.
 
         Repeatable: an existing held guest is kept if it has the same NICs, one that is off is made anew on its own
         disk. Raises Conflict when it runs already, Invalid when the guest can never start (the hypervisor's own

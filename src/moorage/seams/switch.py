@@ -24,25 +24,16 @@ class Vif:
 class Plugging(Protocol):
     """Compute's side."""
 
-    async def prepare(self, vif: Vif) -> None:
-        """Make the VIF's device where it is the switch that makes devices: isolated, nothing said of any port yet.
-
-        Returns when the switch has opened it, so that it can be moved into a guest before it is plugged. Where the
-        device comes from elsewhere nothing is done. Repeatable. Raises Unavailable.
-        """
-
     async def plug(self, vif: Vif) -> None:
-        """Put the VIF on the integration bridge, on the dead VLAN; returns when the switch's database has committed it.
+        """Put the VIF, whose device is there, on the integration bridge, on the dead VLAN; returns when the switch's
+        database has committed it.
 
         Repeatable: a second plug of one generation changes nothing, a new generation puts the port back on the dead
         VLAN with nothing said about it being wired. Raises Unavailable.
         """
 
     async def unplug(self, port: PortId) -> None:
-        """Take the port's VIF away, plugged or prepared; returns when that is committed. A missing one is fine.
-
-        Raises Unavailable.
-        """
+        """Take the port's VIF away; returns when that is committed. A missing one is fine. Raises Unavailable."""
 
     async def wired(self, port: PortId) -> Generation | None:
         """The generation that the agent has proven wired, by its mark on the switch; None if it has not.
@@ -51,7 +42,7 @@ class Plugging(Protocol):
         """
 
     async def plugged(self) -> Mapping[PortId, Vif]:
-        """Every VIF of a server on the bridge, also one that is only prepared. Raises Unavailable."""
+        """Every VIF of a server on the bridge. Raises Unavailable."""
 
 
 @dataclass(frozen=True)

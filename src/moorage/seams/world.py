@@ -47,6 +47,13 @@ class World(Protocol):
         Raises NotFound when it is in neither.
         """
 
+    async def make_cable(self, device: str, namespace: str, end: str, *, mac: str, mtu: int = 1500) -> None:
+        """A cable from `device` in ROOT into a namespace, for a guest's NIC: there it is `end`, with that MAC, and what
+        it sends has its checksums. Both ends are up, and go with the namespace, a moment after it. Repeatable.
+
+        Raises NotFound when there is no such namespace.
+        """
+
     async def connect(self, device: str, peer: str, peer_device: str, *, mtu: int = 1500) -> None:
         """A cable from `device` in ROOT to `peer_device` in that of the host `peer`, both up; repeatable."""
 

@@ -115,10 +115,6 @@ class MemorySwitch:
 
     # Plugging
 
-    async def prepare(self, vif: Vif) -> None:
-        """Nothing: a simulated guest brings its device, as one with a tap does."""
-        await self._reach(0.0, f"preparing port {vif.port}")
-
     async def plug(self, vif: Vif) -> None:
         await self._reach(self._plug_latency, f"plugging port {vif.port}")
         before = self._vifs.get(vif.port)

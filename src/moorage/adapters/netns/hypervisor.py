@@ -1,7 +1,7 @@
 """Guests as network namespaces: held while nothing runs in them, let run by starting a process (held, running).
 
-The state is the world's: a guest has a process and runs, or a namespace and is held, or neither and is off. Only a
-guest whose process has ended by itself needs the record to tell that it is off and not held.
+A guest has a process and runs; or it has none, and its record says whether it is held. Its namespace stays, with its
+NICs in it, until it is destroyed: a userspace switch does not see that a device was replaced by one of its name.
 """
 
 import asyncio
@@ -23,21 +23,19 @@ from moorage.kit.per_key import PerKey
 from moorage.kit.retry import retry
 from moorage.kit.supervise import supervise
 from moorage.kit.translating import translating
-from moorage.seams.hypervisor import Guest, GuestState, Nic
-from moorage.seams.world import ROOT, LinkChange, World
+from moorage.seams.hypervisor import Guest, GuestState
+from moorage.seams.world import World
 
 log = structlog.get_logger(__name__)
 
 _SCRIPT = Path(__file__).with_name("guest.sh")
-_DEVICE_TIMEOUT = 3.0  # seconds from a port's row to its device, which the switch makes
 
 
 class NetnsHypervisor:
     """The Hypervisor seam (seams/hypervisor.py). Guests outlive it; a new one on the same directory finds them again.
 
-    The NICs' devices are the switch's: they are lent to the guest while it runs and go back to the host when it is
-    switched off. `run()` must be running for `ended()`, and for guests to come through a restart of the switch: it
-    makes all devices anew then, which are lent again, and the guest is rebooted to take them.
+    A NIC is a cable: its device stands with the host, for the switch, and its other end in the guest's namespace, with
+    which both go. `run()` must be running for `ended()`.
     """
 
     def __init__(self, world: World, state: Path, *, look_every: float = 5.0) -> None:
@@ -62,17 +60,14 @@ class NetnsHypervisor:
             state = await self._state(before)
             if state is GuestState.RUNNING:
                 raise Conflict(f"creating guest {guest.server}: it is running already")
-            if before is not None:
-                if state is GuestState.HELD and before.nics == guest.nics:
-                    return
-                await self._take_apart(before)
+            if before is not None and before.nics != guest.nics:
+                await self._world.remove_namespace(guest_name(guest.server))
             self._ended.pop(guest.server, None)
             self._keep(Record(guest.server, guest.name, guest.nics))
-            await self._world.make_namespace(guest_name(guest.server))
-            at_home = await self._world.links(ROOT)
+            name = guest_name(guest.server)
+            await self._world.make_namespace(name)
             for number, nic in enumerate(guest.nics):
-                if nic.device in at_home:  # the switch has prepared it: moving it now saves 15 ms when it is let run
-                    await self._lend(guest.server, number, nic)
+                await self._world.make_cable(nic.device, name, f"eth{number}", mac=nic.mac, mtu=nic.mtu)
 
     async def resume(self, server: ServerId) -> None:
         async with self._one_at_a_time(server):
@@ -81,15 +76,15 @@ class NetnsHypervisor:
             if record is None or state is GuestState.OFF:
                 raise NotFound(f"resuming guest {server}: it is off, or not there")
             if state is GuestState.HELD:
-                for number, nic in enumerate(record.nics):
-                    await self._lend(server, number, nic)
-                self._keep(replace(record, is_released=True))
+                self._keep(replace(record, wanted=GuestState.RUNNING))
                 await self._start(record)
 
     async def power_off(self, server: ServerId, *, patience: float = 0.0) -> None:
         async with self._one_at_a_time(server):
             if (record := self._find(server)) is not None:
-                await self._take_apart(record, patience=patience)
+                self._keep(replace(record, wanted=GuestState.OFF))
+                await self._world.stop(guest_name(server), patience=patience)
+                self._ended.pop(server, None)
 
     async def reboot(self, server: ServerId, *, patience: float = 5.0) -> None:
         async with self._one_at_a_time(server):
@@ -103,8 +98,9 @@ class NetnsHypervisor:
 
     async def destroy(self, server: ServerId) -> None:
         async with self._one_at_a_time(server):
-            if (record := self._find(server)) is not None:
-                await self._take_apart(record)
+            if self._find(server) is not None:
+                await self._world.stop(guest_name(server), patience=0.0)
+                await self._world.remove_namespace(guest_name(server))
                 with translating({OSError: Unavailable}, f"removing the files of guest {server}"):
                     self._records.forget(server)
             self._ended.pop(server, None)
@@ -140,18 +136,6 @@ class NetnsHypervisor:
 
     # Up and down
 
-    async def _lend(self, server: ServerId, number: int, nic: Nic) -> None:
-        """Move the NIC's device in, in place of one that the switch has made anew meanwhile."""
-        if _nic_name(number) in await self._world.links(guest_name(server)):
-            if nic.device not in await self._world.links(ROOT):
-                return
-            # What the guest has is left over: the switch marks its devices persistent, and finds them no more.
-            await self._world.remove_link(_nic_name(number), namespace=guest_name(server))
-        change = LinkChange(name=_nic_name(number), mac=nic.mac, mtu=nic.mtu)
-        move = partial(self._world.move_link, nic.device, ROOT, guest_name(server), change)
-        with translating({NotFound: Unavailable}, f"resuming guest {server}"):
-            await retry(move, on=NotFound, timeout=_DEVICE_TIMEOUT, first=0.005, longest=0.1)
-
     async def _start(self, record: Record) -> None:
         name = guest_name(record.server)
         argv = ["busybox", "sh", str(_SCRIPT), str(self._records.home(record.server)), str(len(record.nics))]
@@ -161,20 +145,6 @@ class NetnsHypervisor:
     async def _restart(self, record: Record, *, patience: float = 0.0) -> None:
         await self._world.stop(guest_name(record.server), patience=patience)
         await self._start(record)
-
-    async def _take_apart(self, record: Record, *, patience: float = 0.0) -> None:
-        """No process, no namespace; its NICs' devices back with the host; the record and the files stay."""
-        name = guest_name(record.server)
-        await self._world.stop(name, patience=patience)
-        if name in await self._world.namespaces():
-            for number, nic in enumerate(record.nics):
-                if _nic_name(number) in await self._world.links(name):
-                    back = LinkChange(name=nic.device, up=False)
-                    with suppress(NotFound):  # the switch has removed it meanwhile
-                        await self._world.move_link(_nic_name(number), name, ROOT, back)
-            await self._world.remove_namespace(name)
-        if record.is_released:
-            self._keep(replace(record, is_released=False))
 
     # Looking
 
@@ -186,27 +156,12 @@ class NetnsHypervisor:
 
     async def _look_after_all(self) -> None:
         while True:
-            processes, at_home = await self._world.processes(), await self._world.links(ROOT)
+            processes = await self._world.processes()
             for record in self._records.all():
                 self._records.cut_console(record.server)
                 if pid := processes.get(guest_name(record.server)):
                     self._watch(record.server, pid)
-                    if any(nic.device in at_home for nic in record.nics):
-                        await self._lend_again(record.server)
             await asyncio.sleep(self._look_every)
-
-    async def _lend_again(self, server: ServerId) -> None:
-        async with self._one_at_a_time(server):
-            record = self._find(server)
-            if record is None or await self._state(record) is not GuestState.RUNNING:
-                return
-            at_home = await self._world.links(ROOT)
-            anew = [(number, nic) for number, nic in enumerate(record.nics) if nic.device in at_home]
-            if anew:
-                log.warning("guest %s is rebooted: the switch has made its devices anew", server)
-                for number, nic in anew:
-                    await self._lend(server, number, nic)
-                await self._restart(record)
 
     def _watch(self, server: ServerId, pid: int) -> None:
         self._watchers.start((server, pid), "watch", partial(self._until_ended, server))
@@ -215,8 +170,10 @@ class NetnsHypervisor:
         with suppress(NotFound):  # it ended before we looked
             await retry(partial(self._world.wait, guest_name(server)), on=Unavailable, timeout=None)
         async with self._one_at_a_time(server):
-            record = self._find(server)  # says that it was let run, unless we have switched it off ourselves
-            if record is not None and record.is_released and guest_name(server) not in await self._world.processes():
+            record = self._find(server)
+            if record is None or record.wanted is not GuestState.RUNNING:
+                return  # we have switched it off ourselves
+            if guest_name(server) not in await self._world.processes():
                 self._ended[server] = None
                 self._something_ended.set()
 
@@ -243,8 +200,4 @@ def _state(record: Record, processes: Mapping[str, int], namespaces: frozenset[s
     name = guest_name(record.server)
     if name in processes:
         return GuestState.RUNNING
-    return GuestState.HELD if name in namespaces and not record.is_released else GuestState.OFF
-
-
-def _nic_name(number: int) -> str:
-    return f"eth{number}"
+    return GuestState.HELD if record.wanted is GuestState.HELD and name in namespaces else GuestState.OFF

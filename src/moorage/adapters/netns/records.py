@@ -10,7 +10,7 @@ from pathlib import Path
 import msgspec
 
 from moorage.domain.ids import ServerId
-from moorage.seams.hypervisor import Nic
+from moorage.seams.hypervisor import GuestState, Nic
 
 CONSOLE_SIZE = 1 << 20  # bytes that are shown
 _CONSOLE_FULL = 4 * CONSOLE_SIZE  # when its log is cut
@@ -18,12 +18,12 @@ _CONSOLE_FULL = 4 * CONSOLE_SIZE  # when its log is cut
 
 @dataclass(frozen=True)
 class Record:
-    """`is_released`: it was let run, or is about to be. With no process it is off then, and not held."""
+    """`wanted` is what it was last made to be: held, running or off. Without a process one that shall run is off."""
 
     server: ServerId
     name: str
     nics: tuple[Nic, ...]
-    is_released: bool = False
+    wanted: GuestState = GuestState.HELD
 
 
 class Records:

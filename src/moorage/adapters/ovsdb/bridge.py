@@ -23,7 +23,6 @@ COLUMNS: Mapping[str, Mapping[str, Kind]] = {
 }
 FIRST_OFPORT, LAST_OFPORT = 1, 65279  # ovs-vswitchd.conf.db(5): above are the reserved ones, below -1 for an error
 WIRED_WITHOUT_GENERATION = "-"
-PREPARED = "moorage-prepared"  # in place of iface-id, until the VIF is plugged
 
 
 @dataclass(frozen=True)
@@ -49,12 +48,6 @@ class Rows:
     def port_id(self) -> PortId | None:
         found = self.external_ids.get("iface-id")
         return PortId(found) if found else None
-
-    @property
-    def vif_port(self) -> PortId | None:
-        """The port whose VIF it is, plugged or only prepared."""
-        prepared = self.external_ids.get(PREPARED)
-        return self.port_id or (PortId(prepared) if prepared else None)
 
     @property
     def generation(self) -> Generation | None:
@@ -118,12 +111,12 @@ def on(replica: Replica, bridge: str) -> Iterator[Rows]:
 
 
 def vif(rows: Rows) -> Vif | None:
-    """The VIF of a server that compute plugged or prepared, as it was."""
+    """The VIF of a server that compute plugged, as it was."""
     ids = rows.external_ids
-    if rows.vif_port is None or rows.generation is None or rows.is_service:
+    if rows.port_id is None or rows.generation is None or rows.is_service:
         return None
     return Vif(
-        port=rows.vif_port,
+        port=rows.port_id,
         server=ServerId(ids.get("vm-uuid", "")),
         mac=ids.get("attached-mac", ""),
         device=rows.name,

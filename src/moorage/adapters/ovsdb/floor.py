@@ -5,7 +5,7 @@ import time
 from collections.abc import Awaitable, Callable
 from ipaddress import IPv4Network
 from pathlib import Path
-from typing import Any, Literal, Never
+from typing import Any, Never
 from uuid import uuid4
 
 from moorage.adapters.openflow.client import OpenFlowClient
@@ -19,15 +19,13 @@ from moorage.seams.switch import DEAD_VLAN, Flow, Match, Normal
 
 FLOWS = 10
 TIMEOUT = 10.0  # seconds for a round
-MAC = "fa:16:3e:ff:ff:fe"
 COLUMNS = {**bridge.COLUMNS, "Open_vSwitch": {**bridge.COLUMNS["Open_vSwitch"], "cur_cfg": Kind.ONE}}
 
 
 class Floor:
     """Rounds on the bridge of a host, with as many ports as are there. Give `run` to a supervisor."""
 
-    def __init__(self, rundir: Path, *, device: Literal["internal", "tap"], name: str = "br-int") -> None:
-        self._device = device
+    def __init__(self, rundir: Path, *, name: str = "br-int") -> None:
         self._name = name
         self._changed = asyncio.Event()
         self._ovsdb = OvsdbClient(f"unix:{rundir}/db.sock", COLUMNS, lambda _: self._changed.set())
@@ -62,7 +60,7 @@ class Floor:
         return list(self._ovsdb.replica.tables["Open_vSwitch"].values())
 
     async def round(self, device: str, commit: Callable[[], Awaitable[None]]) -> float:
-        """Milliseconds from adding `device` (a tap must be there) until ofport, tag, ten flows with a barrier and
+        """Milliseconds from adding `device`, which is there, until ofport, tag, ten flows with a barrier and
         `commit` are done. What was added is removed again. Raises Unavailable."""
         await self._ovsdb.connected()
         await self._openflow.connected()
@@ -71,8 +69,7 @@ class Floor:
         if on_bridge is None:
             raise Unavailable(f"there is no bridge {self._name}")
         cookie = PortId(str(uuid4()))
-        internal_mac = MAC if self._device == "internal" else None
-        add = operations.add_port(on_bridge, device, internal_mac, {}, {"tag": DEAD_VLAN})
+        add = operations.add_port(on_bridge, device, None, {}, {"tag": DEAD_VLAN})
         began = time.perf_counter()
         try:
             async with asyncio.timeout(TIMEOUT):

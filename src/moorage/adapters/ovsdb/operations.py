@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from moorage.adapters.ovsdb.bridge import PREPARED, Rows, mark_of
+from moorage.adapters.ovsdb.bridge import Rows, mark_of
 from moorage.adapters.ovsdb.client import Operation
 from moorage.adapters.ovsdb.values import map_of, named, set_of, uuid
 from moorage.domain.ids import NetworkId, PortId
@@ -36,16 +36,6 @@ def external_ids(vif: Vif) -> dict[str, str]:
     return {
         "iface-id": vif.port,
         "iface-status": "active",
-        "attached-mac": vif.mac,
-        "vm-uuid": vif.server,
-        "plug-generation": vif.generation,
-    }
-
-
-def prepared_ids(vif: Vif) -> dict[str, str]:
-    """What is written instead while the VIF is only prepared: nothing that an agent takes for a port."""
-    return {
-        PREPARED: vif.port,
         "attached-mac": vif.mac,
         "vm-uuid": vif.server,
         "plug-generation": vif.generation,

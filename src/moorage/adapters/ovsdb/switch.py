@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import aclosing
 from pathlib import Path
-from typing import Literal, Never
+from typing import Never
 
 import structlog
 
@@ -25,22 +25,20 @@ _ATTEMPTS = 4  # at a transaction whose rows somebody else changed meanwhile
 class OvsSwitch:
     """Plugging and Wiring on one bridge. Give `run` to a supervisor; `ensure_bridge` makes the bridge.
 
-    `rundir` is where db.sock and the bridge's management socket are. `device` is what a VIF's device is: "internal",
-    made by the switch itself when it is plugged, or "tap", which stands in the switch's network namespace already.
+    `rundir` is where db.sock and the bridge's management socket are. A VIF's device (a tap, or the end of a cable) is
+    the hypervisor's, in the switch's network namespace; those of our own ports (DHCP) the switch makes.
     """
 
     def __init__(
         self,
         rundir: Path,
         *,
-        device: Literal["internal", "tap"],
         name: str = "br-int",
         datapath_type: str = "netdev",  # "system" where the kernel has Open vSwitch's module
         database: str | None = None,  # "tcp:HOST:PORT" or "unix:PATH", if it is not rundir's
         timeout: float = 10.0,  # seconds, for each request
         open_timeout: float = 5.0,  # seconds in which the switch must open a service port
     ) -> None:
-        self._device = device
         self._name = name
         self._datapath_type = datapath_type
         self._open_timeout = open_timeout
@@ -94,33 +92,19 @@ class OvsSwitch:
 
     # Plugging, compute's side
 
-    async def prepare(self, vif: Vif) -> None:
-        if self._device == "tap":
-            return
-        for _ in range(_ATTEMPTS):
-            on_bridge = await self._bridge()
-            if any(rows.name == vif.device for rows in self._rows()):
-                break
-            ids, port = operations.prepared_ids(vif), operations.unwired(vif)
-            change = operations.add_port(on_bridge, vif.device, vif.mac, ids, port)
-            if await self._try(change, f"preparing port {vif.port}"):
-                break
-        await self._device_opened(vif)
-
     async def plug(self, vif: Vif) -> None:
         for _ in range(_ATTEMPTS):
             on_bridge = await self._bridge()
-            ours = [rows for rows in self._rows() if rows.vif_port == vif.port or rows.name == vif.device]
+            ours = [rows for rows in self._rows() if rows.port_id == vif.port or rows.name == vif.device]
             same = next((rows for rows in ours if rows.name == vif.device), None)
             if ours == [same] and same is not None and same.port_id == vif.port and bridge.vif(same) == vif:
                 return
             change = [operations.remove_port(on_bridge, rows.port) for rows in ours if rows is not same]
             ids, port = operations.external_ids(vif), operations.unwired(vif)
-            internal_mac = vif.mac if self._device == "internal" else None
             if same is None:
-                change += operations.add_port(on_bridge, vif.device, internal_mac, ids, port)
+                change += operations.add_port(on_bridge, vif.device, None, ids, port)
             else:
-                change += operations.change_port(same, internal_mac, ids, port)
+                change += operations.change_port(same, None, ids, port)
             if await self._try(change, f"plugging port {vif.port}"):
                 return
         raise Unavailable(f"plugging port {vif.port}: somebody else keeps changing it")
@@ -208,24 +192,11 @@ class OvsSwitch:
             raise Unavailable(f"the switch has not opened port {port}: {why or 'no word from it'}") from error
         raise AssertionError("the watch ended")
 
-    async def _device_opened(self, vif: Vif) -> None:
-        change = asyncio.Event()
-        self._watchers.add(change)
-        try:
-            async with asyncio.timeout(self._open_timeout):
-                while not any(rows.name == vif.device and rows.ofport is not None for rows in self._rows()):
-                    change.clear()
-                    await change.wait()
-        except TimeoutError as error:
-            raise Unavailable(f"the switch has not made the device of port {vif.port}") from error
-        finally:
-            self._watchers.discard(change)
-
     async def _remove(self, port: PortId, act: str, *, service: bool) -> None:
         on_bridge = await self._bridge()
         if port not in self._by_port():  # as far as we have heard
             await self._ovsdb.catch_up()
-        ours = [rows for rows in self._rows() if rows.vif_port == port and rows.is_service == service]
+        ours = [rows for rows in self._rows() if rows.port_id == port and rows.is_service == service]
         if ours:
             await self._ovsdb.transact([operations.remove_port(on_bridge, rows.port) for rows in ours], act)
 

@@ -246,6 +246,9 @@ class HeldWorld:
             protocol.MoveLink(device, source, target, change.name, change.mac, change.mtu, change.addresses, change.up)
         )
 
+    async def make_cable(self, device: str, namespace: str, end: str, *, mac: str, mtu: int = 1500) -> None:
+        await self._call(protocol.MakeCable(device, namespace, end, mac, mtu))
+
     async def connect(self, device: str, peer: str, peer_device: str, *, mtu: int = 1500) -> None:
         await self._call(protocol.Connect(device, peer, peer_device, mtu))
 

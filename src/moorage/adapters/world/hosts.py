@@ -141,6 +141,9 @@ class Hosts:
                     up=operation.up,
                 )
                 return None
+            case protocol.MakeCable(device, namespace, end, mac, mtu):
+                host.root.make_cable(device, host.namespace(namespace), end, mac=mac, mtu=mtu)
+                return None
             case protocol.Connect(device, peer, peer_device, mtu):
                 host.root.connect(device, self._host(peer).root, peer_device, mtu)
                 return None

@@ -4,6 +4,7 @@ import ctypes
 import fcntl
 import os
 import signal
+import socket
 import struct
 from pathlib import Path
 
@@ -16,6 +17,7 @@ _MS_REC, _MS_SLAVE, _MS_NOSUID, _MS_NODEV, _MS_NOEXEC = 0x4000, 0x80000, 2, 4, 8
 _PR_SET_PDEATHSIG = 1
 _TUNSETIFF, _TUNSETPERSIST = 0x400454CA, 0x400454CB
 _IFF_TAP, _IFF_NO_PI = 0x0002, 0x1000
+_SIOCETHTOOL, _ETHTOOL_STXCSUM = 0x8946, 0x17
 _libc = ctypes.CDLL(None, use_errno=True)
 
 
@@ -52,6 +54,13 @@ def make_tap(device: str, *, is_persistent: bool) -> None:
         fcntl.ioctl(tun, _TUNSETPERSIST, int(is_persistent))
     finally:
         os.close(tun)
+
+
+def send_checksums(device: str) -> None:
+    """Let a link of the network namespace that this thread is in send no packet without its checksums."""
+    asked = ctypes.create_string_buffer(struct.pack("II", _ETHTOOL_STXCSUM, 0))
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as any_socket:
+        fcntl.ioctl(any_socket, _SIOCETHTOOL, struct.pack("16sP16x", device.encode(), ctypes.addressof(asked)))
 
 
 def die_with_parent() -> None:

@@ -73,16 +73,33 @@ class NetworkNamespace:
                     kernel.make_tap(device, is_persistent=True)
             self._netlink.link("set", index=self.index(device), mtu=mtu, state="up")
 
+    def make_cable(self, device: str, inside: "NetworkNamespace", end: str, *, mac: str, mtu: int) -> None:
+        """A veth pair from here to `end` inside, made there, since moving takes a link 15 ms; an existing one is kept.
+
+        What is sent at `end` has its checksums: a userspace switch hands packets on as they come.
+        """
+        with _netlink_errors(f"making cable {device}"):
+            if inside.index(end) is None:
+                self.remove(device)  # what is left of one whose namespace is gone: the kernel clears up in its own time
+                peer = {"ifname": end, "net_ns_fd": inside.descriptor, "mtu": mtu, "address": mac}
+                self._netlink.link("add", kind="veth", ifname=device, mtu=mtu, peer=peer)
+                with inside.entered():
+                    kernel.send_checksums(end)
+            self._set_up_both(device, inside, end)
+
     def connect(self, device: str, other: "NetworkNamespace", other_device: str, mtu: int) -> None:
         """A veth pair from here to `other`, up; an existing one is kept. Raises Unavailable when a name is taken."""
         with _netlink_errors(f"connecting {device} with {other_device}"):
             if self.index(device) is None:
                 peer = {"ifname": other_device, "net_ns_fd": other.descriptor, "mtu": mtu}
                 self._netlink.link("add", kind="veth", ifname=device, mtu=mtu, peer=peer)
-            for namespace, end in ((self, device), (other, other_device)):
-                if (index := namespace.index(end)) is None:
-                    raise Unavailable(f"connecting {device}: there is another link of that name")
-                namespace._netlink.link("set", index=index, state="up")
+            self._set_up_both(device, other, other_device)
+
+    def _set_up_both(self, device: str, other: "NetworkNamespace", other_device: str) -> None:
+        for namespace, end in ((self, device), (other, other_device)):
+            if (index := namespace.index(end)) is None:
+                raise Unavailable(f"connecting {device}: there is another link of that name")
+            namespace._netlink.link("set", index=index, state="up")
 
     def remove(self, device: str) -> None:
         """Delete a link; one that is not here is fine."""

@@ -61,6 +61,14 @@ class MoveLink(Operation, frozen=True, tag="move_link"):
     up: bool
 
 
+class MakeCable(Operation, frozen=True, tag="make_cable"):
+    device: Device
+    namespace: Name
+    end: Device  # its other end's name, inside
+    mac: Mac  # of that end
+    mtu: Mtu
+
+
 class Connect(Operation, frozen=True, tag="connect"):
     device: Device
     peer: Name  # the other host
@@ -121,6 +129,7 @@ AnyOperation = (
     | MakeTap
     | RemoveLink
     | MoveLink
+    | MakeCable
     | Connect
     | Start
     | Stop
