@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -13,7 +14,7 @@ from pathlib import Path
 from typing import Literal
 
 from moorage.adapters.ovsdb import processes
-from moorage.adapters.ovsdb.flows import cookie_of
+from moorage.adapters.ovsdb.flows import OWNER_BITS, owner_of
 from moorage.adapters.ovsdb.switch import OvsSwitch
 from moorage.domain.ids import PortId, device_name
 
@@ -73,8 +74,14 @@ class OvsRig:
     def flows(self, port: PortId) -> list[str]:
         """The port's flows, as the switch has them."""
         dump = ["ovs-ofctl", "-O", "OpenFlow13", "dump-flows", "--no-names", "--no-stats", "br-int"]
-        lines = self.inside(*dump, f"cookie={cookie_of(port):#x}/-1").splitlines()
+        lines = self.inside(*dump, f"cookie={owner_of(port):#x}/{OWNER_BITS:#x}").splitlines()
         return [line.strip().partition(", ")[2] for line in lines if "cookie=" in line]
+
+    def age(self, port: PortId) -> float:
+        """For how many seconds the port has had the youngest of its flows."""
+        of_port = f"cookie={owner_of(port):#x}/{OWNER_BITS:#x}"
+        dump = self.inside("ovs-ofctl", "-O", "OpenFlow13", "dump-flows", "br-int", of_port)
+        return min(float(seconds) for seconds in re.findall(r"duration=([0-9.]+)s", dump))
 
     def inside(self, *command: str) -> str:
         """The output of a command that is run in the switch's namespace."""

@@ -11,7 +11,7 @@ import pytest
 import uvloop
 from tests.contract.ovs_rig import OvsRig, an_ovs, other_end
 
-from moorage.adapters.ovsdb.flows import cookie_of
+from moorage.adapters.ovsdb.flows import owner_of
 from moorage.adapters.ovsdb.switch import OvsSwitch
 from moorage.domain.errors import Unavailable
 from moorage.domain.ids import Generation, NetworkId, PortId, ServerId, device_name
@@ -164,9 +164,9 @@ def _canonical(line: str) -> str:
 async def test_a_ports_flows_can_be_told_from_its_id(world: OvsRig, switch: OvsSwitch) -> None:
     seen = await opened(world, switch, vif(1))
     await switch.wire([plan(seen, normal(seen))])
-    assert cookie_of(vif(1).port) == 0x0000_0001_0000_4000
-    assert "cookie=0x100004000," in world.inside("ovs-ofctl", "dump-flows", "br-int")
-    assert cookie_of(PortId("not a UUID")) != cookie_of(PortId("nor this"))
+    assert owner_of(vif(0x10000001).port) == 0x1000_0001_0000_0000
+    assert re.search(r"cookie=0x1[0-9a-f]{8},", world.inside("ovs-ofctl", "dump-flows", "br-int"))
+    assert owner_of(PortId("not a UUID")) != owner_of(PortId("nor this"))
 
 
 NONSENSE = {

@@ -53,6 +53,9 @@ class Rig(Protocol):
     def flows(self, port: PortId) -> list[str]:
         """The flows that the port really has."""
 
+    def age(self, port: PortId) -> float:
+        """For how many seconds the port has had the youngest of its flows."""
+
     def stop_database(self) -> None: ...
 
     def start_database(self) -> None: ...
@@ -82,6 +85,9 @@ class MemoryRig:
 
     def flows(self, port: PortId) -> list[str]:
         return [str(flow) for flow in self._switch.flows(port)]
+
+    def age(self, port: PortId) -> float:
+        return asyncio.get_running_loop().time() - self._switch.wired_at(port)
 
     def stop_database(self) -> None:
         self._switch.database_down = True
@@ -270,6 +276,34 @@ async def test_wiring_is_repeatable_and_the_last_flows_count(world: Rig, switch:
     assert await switch.wire([plan(bridge[PORT], *drops, vlan=8)]) == {}
     assert (await switch.look())[PORT].vlan == 8
     assert len(world.flows(PORT)) == 3
+
+
+async def test_what_the_switch_has_is_not_sent_again_not_even_by_an_agent_that_was_restarted(
+    world: Rig, switch: Switch
+) -> None:
+    bridge = await wired(world, switch, vif(1))
+    kept, other = (Flow(5, 1, Match(in_port=bridge[PORT].ofport, dl_type=kind)) for kind in (0x800, 0x86DD))
+    assert await switch.wire([plan(bridge[PORT], kept, other)]) == {}
+    async with asyncio.timeout(5):
+        while world.age(PORT) < 0.05:
+            await asyncio.sleep(0.01)
+    async with world.connected() as restarted:
+        assert await restarted.wire([plan(bridge[PORT], other, kept)]) == {}
+        assert (await restarted.look())[PORT].wired == FIRST
+        assert world.age(PORT) >= 0.05
+        assert await restarted.wire([plan(bridge[PORT], kept)]) == {}
+        assert world.age(PORT) >= 0.05, "only the other one was touched"
+        assert len(world.flows(PORT)) == 1
+
+
+async def test_flows_that_were_left_by_an_agent_that_died_are_replaced(world: Rig, switch: Switch) -> None:
+    bridge = await wired(world, switch, vif(1), vif(2))
+    await switch.unplug(PORT)  # and then nobody lives to unwire it
+    new = Flow(5, 1, Match(in_port=bridge[OTHER].ofport))
+    async with world.connected() as restarted:
+        assert await restarted.wire([plan(bridge[OTHER], new)]) == {}
+    assert world.flows(PORT) == []
+    assert len(world.flows(OTHER)) == 1
 
 
 async def test_wiring_nothing_is_fine(switch: Switch) -> None:

@@ -139,11 +139,15 @@ def main() -> None:
         match=parser.OFPMatch(),
         **nobody,
     )
+    asked = parser.OFPFlowStatsRequest(
+        switch, 0, of.OFPTT_ALL, of.OFPP_ANY, of.OFPG_ANY, cookie=0, cookie_mask=0, match=parser.OFPMatch()
+    )
     golden = {
         "cookie": COOKIE,
         "xid": XID,
         "flows": flows,
         "delete": packed(delete),
+        "flows wanted": packed(asked),
         "barrier": packed(parser.OFPBarrierRequest(switch)),
         "echo reply of 'abc'": packed(parser.OFPEchoReply(switch, data=b"abc")),
     }

@@ -12,6 +12,8 @@ from moorage.adapters.openflow.messages import HEADER, HELLO, Kind, Message, del
 from moorage.domain.errors import Unavailable
 from moorage.domain.ids import PortId
 
+FLOW = bytes.fromhex("0040 0000 00000001 00000002 0064 0000 0000 0000 00000000")  # as far as its cookie
+
 BAD_PREREQ = bytes.fromhex("00040009")
 BATCH = {PortId("a"): [delete_flows(1)], PortId("b"): [delete_flows(2), delete_flows(2)], PortId("c"): []}
 
@@ -23,6 +25,7 @@ class Bridge:
         self.hello = pack(HELLO, 1)
         self.refused: set[int] = set()
         self.silent = False
+        self.parts: list[tuple[int, ...]] = [()]  # cookies of the flows that are told, part by part
         self.echoes: list[bytes] = []
         self.writers: list[asyncio.StreamWriter] = []
 
@@ -42,6 +45,13 @@ class Bridge:
                     self.echoes.append(body)
                 elif kind == Kind.FLOW_MOD and int.from_bytes(body[:8], "big") in self.refused:
                     writer.write(pack(Message(Kind.ERROR, BAD_PREREQ + body[:64]), xid))
+                elif kind == Kind.MULTIPART_REQUEST and not self.silent:
+                    for number, cookies in enumerate(self.parts, start=1):
+                        told = b"".join(FLOW + cookie.to_bytes(8, "big") + bytes(32) for cookie in cookies)
+                        more = number < len(self.parts)
+                        writer.write(
+                            pack(Message(Kind.MULTIPART_REPLY, bytes([0, 1, 0, more, 0, 0, 0, 0]) + told), xid)
+                        )
                 elif kind == Kind.BARRIER_REQUEST and not self.silent:
                     for octet in pack(Message(Kind.BARRIER_REPLY), xid):  # in as many pieces as can be
                         writer.write(bytes([octet]))
@@ -79,6 +89,19 @@ async def test_an_error_is_laid_to_the_port_whose_message_it_was(tmp_path: Path)
         first, second = await asyncio.gather(client.send(BATCH, "sending"), client.send({PortId("a"): []}, "sending"))
         assert first == {PortId("b"): "BAD_MATCH: BAD_PREREQ"}
         assert second == {}
+
+
+async def test_all_flows_are_asked_for_in_one_question_however_many_parts_the_answer_has(tmp_path: Path) -> None:
+    async with served(tmp_path) as (bridge, client, _):
+        assert await client.cookies() == []
+        bridge.parts = [(1, 2), (), (3, 2)]
+        assert await client.cookies() == [1, 2, 3, 2]
+        bridge.silent = True
+        asked = asyncio.create_task(client.cookies())
+        await asyncio.sleep(0)
+        bridge.hang_up()
+        with pytest.raises(Unavailable, match="asking for the bridge's flows"):
+            await asked
 
 
 async def test_echo_is_answered(tmp_path: Path) -> None:

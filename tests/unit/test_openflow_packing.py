@@ -15,7 +15,10 @@ from moorage.adapters.openflow.messages import (
     add_flow,
     delete_flows,
     describe_error,
+    flows_told,
+    flows_wanted,
     pack,
+    with_cookie,
 )
 from moorage.seams.switch import Action, Flow, GoTo, Match, Normal, Output
 
@@ -50,12 +53,38 @@ def test_a_flow_is_packed_as_by_os_ken(golden: dict[str, Any]) -> None:
     ("message", "name"),
     [
         (delete_flows(COOKIE), "delete"),
+        (flows_wanted(), "flows wanted"),
         (BARRIER, "barrier"),
         (Message(Kind.ECHO_REPLY, b"abc"), "echo reply of 'abc'"),
     ],
 )
 def test_the_other_messages_are_packed_as_by_os_ken(message: Message, name: str) -> None:
     assert pack(message, XID).hex() == GOLDEN[name]
+
+
+def test_only_the_cookie_differs_in_a_message_with_another_cookie() -> None:
+    flow = Flow(3, 7, Match(in_port=1), (Normal(),))
+    assert with_cookie(add_flow(flow, 1), COOKIE) == add_flow(flow, COOKIE)
+
+
+def a_part(*cookies: int, more: bool = False) -> bytes:
+    """An answer that tells flows: OpenFlow 1.3.5, sections 7.3.5 and 7.3.5.2."""
+    flow = "0048 05 00 00000001 00000002 0064 0000 0000 0000 00000000 {:016x} {:016x} {:016x} "
+    match, instruction = "0001 000c 80000004 00000007 00000000", "0001 0008 06 000000"
+    entries = [flow.format(cookie, 3, 4) + match + instruction for cookie in cookies]
+    return bytes.fromhex(f"0001 {int(more):04x} 00000000" + "".join(entries))
+
+
+def test_the_cookies_of_flows_are_read_from_an_answer() -> None:
+    assert flows_told(a_part(1, COOKIE, more=True)) == ([1, COOKIE], False)
+    assert flows_told(a_part(COOKIE)) == ([COOKIE], True)
+    assert flows_told(a_part()) == ([], True)
+
+
+@pytest.mark.parametrize("body", [b"", a_part(1)[:30], a_part() + bytes(64), b"\0\2" + bytes(6)])
+def test_an_answer_that_tells_no_flows_is_refused(body: bytes) -> None:
+    with pytest.raises(ValueError, match="flow"):
+        flows_told(body)
 
 
 def test_a_hello_says_which_version_we_speak() -> None:

@@ -39,6 +39,7 @@ class MemorySwitch:
         self._vifs: dict[PortId, Vif] = {}
         self._rows: dict[PortId, Interface] = {}
         self._flows: dict[PortId, tuple[Flow, ...]] = {}
+        self._wired_at: dict[PortId, float] = {}
         self._opening: dict[PortId, asyncio.TimerHandle] = {}
         self._next_ofport = FIRST_OFPORT
         self._is_database_down = False
@@ -66,6 +67,10 @@ class MemorySwitch:
     def flows(self, port: PortId) -> tuple[Flow, ...]:
         """The flows that the last wiring of this port left."""
         return self._flows.get(port, ())
+
+    def wired_at(self, port: PortId) -> float:
+        """When the newest of the port's flows came, by the loop's clock."""
+        return self._wired_at[port]
 
     # Faults, and what others do
 
@@ -176,6 +181,8 @@ class MemorySwitch:
                 failed[plan.port] = why
                 self._isolate(row)
             else:
+                if set(plan.flows) - set(self.flows(plan.port)):
+                    self._wired_at[plan.port] = asyncio.get_running_loop().time()
                 self._flows[plan.port] = plan.flows
                 wired = plan.generation or "-"
                 self._rows[plan.port] = replace(row, vlan=plan.vlan, network=plan.network, wired=wired)
@@ -238,6 +245,7 @@ class MemorySwitch:
 
     def _isolate(self, row: Interface) -> None:
         self._flows.pop(row.port, None)
+        self._wired_at.pop(row.port, None)
         self._rows[row.port] = replace(row, vlan=DEAD_VLAN, wired=None)
 
     def _remove(self, port: PortId) -> None:
@@ -245,6 +253,7 @@ class MemorySwitch:
             return
         self._vifs.pop(port, None)
         self._flows.pop(port, None)
+        self._wired_at.pop(port, None)
         if port in self._opening:
             self._opening.pop(port).cancel()
         self.changes.tell()

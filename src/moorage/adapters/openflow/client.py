@@ -87,6 +87,15 @@ class OpenFlowClient:
             async with asyncio.timeout(self._timeout):
                 return await self.start(messages)
 
+    async def cookies(self) -> Sequence[int]:
+        """The cookies of all flows that the bridge has, one for each. Raises Unavailable."""
+        await self.connected()
+        with translating({OSError: Unavailable}, "asking for the bridge's flows"):
+            async with asyncio.timeout(self._timeout):
+                if self._conversation is None:
+                    raise ConnectionError("not connected to the bridge")
+                return await self._conversation.ask_for_flows()
+
     async def _once(self) -> None:
         loop = asyncio.get_running_loop()
         async with asyncio.timeout(self._timeout):

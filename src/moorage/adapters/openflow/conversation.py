@@ -3,11 +3,22 @@
 import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import cast
+from typing import Any, cast
 
 import structlog
 
-from moorage.adapters.openflow.messages import BARRIER, HEADER, HELLO, VERSION, Kind, Message, describe_error, pack
+from moorage.adapters.openflow.messages import (
+    BARRIER,
+    HEADER,
+    HELLO,
+    VERSION,
+    Kind,
+    Message,
+    describe_error,
+    flows_told,
+    flows_wanted,
+    pack,
+)
 from moorage.domain.ids import PortId
 
 log = structlog.get_logger(__name__)
@@ -25,8 +36,16 @@ class _Batch:
     refused: dict[PortId, str] = field(default_factory=dict)
 
 
+@dataclass
+class _Question:
+    """Which flows are there: the parts of the answer that have come so far."""
+
+    done: asyncio.Future[Sequence[int]]
+    cookies: list[int] = field(default_factory=list)
+
+
 class Conversation(asyncio.Protocol):
-    """Batches fail with ConnectionError, all at once, when the connection is lost; it is never made again."""
+    """Batches and questions fail with ConnectionError, all at once, when the connection is lost, which is made once."""
 
     def __init__(self) -> None:
         self.greeted = asyncio.Event()
@@ -34,6 +53,7 @@ class Conversation(asyncio.Protocol):
         self._transport: asyncio.Transport | None = None
         self._unread = b""
         self._batches: dict[int, _Batch] = {}  # by the xid of the barrier, in the order in which they were sent
+        self._questions: dict[int, _Question] = {}  # by xid
         self._last_xid = 0
 
     def send(self, messages: Mapping[PortId, Sequence[Message]]) -> asyncio.Future[Mapping[PortId, str]]:
@@ -55,6 +75,17 @@ class Conversation(asyncio.Protocol):
         self._transport.write(b"".join(written))
         return batch.done
 
+    def ask_for_flows(self) -> asyncio.Future[Sequence[int]]:
+        """The cookies of all flows, one for each. It and the future raise ConnectionError."""
+        if self._transport is None or self._transport.is_closing():
+            raise ConnectionError("not connected")
+        if len(self._questions) >= MOST_BATCHES:
+            raise ConnectionError("too much is under way")
+        xid = self._next_xid()
+        question = self._questions[xid] = _Question(asyncio.get_running_loop().create_future())
+        self._transport.write(pack(flows_wanted(), xid))
+        return question.done
+
     def close(self) -> None:
         """End it without waiting for anything."""
         if self._transport is not None:
@@ -66,11 +97,16 @@ class Conversation(asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._transport = None
-        batches, self._batches = self._batches, {}
-        for batch in batches.values():
-            if not batch.done.done():
-                batch.done.set_exception(ConnectionError(f"the connection was lost{f': {exc}' if exc else ''}"))
-                batch.done.exception()  # whether or not anybody waits for it
+        open_ends: list[asyncio.Future[Any]] = [
+            *(batch.done for batch in self._batches.values()),
+            *(question.done for question in self._questions.values()),
+        ]
+        self._batches.clear()
+        self._questions.clear()
+        for done in open_ends:
+            if not done.done():
+                done.set_exception(ConnectionError(f"the connection was lost{f': {exc}' if exc else ''}"))
+                done.exception()  # whether or not anybody waits for it
         self.greeted.set()
         self.ended.set()
 
@@ -102,6 +138,12 @@ class Conversation(asyncio.Protocol):
                 self.greeted.set()
             case Kind.ECHO_REQUEST if self._transport is not None:
                 self._transport.write(pack(Message(Kind.ECHO_REPLY, body), xid))
+            case Kind.MULTIPART_REPLY if xid in self._questions:
+                self._answered(xid, body)
+            case Kind.ERROR if xid in self._questions:
+                question = self._questions.pop(xid)
+                if not question.done.done():
+                    question.done.set_exception(ConnectionError(f"it does not tell its flows: {describe_error(body)}"))
             case Kind.ERROR:
                 self._refused(xid, describe_error(body))
             case Kind.BARRIER_REPLY:
@@ -110,6 +152,15 @@ class Conversation(asyncio.Protocol):
                     batch.done.set_result(batch.refused)
             case _:  # packets and ports are not our business
                 pass
+
+    def _answered(self, xid: int, body: bytes) -> None:
+        question = self._questions[xid]
+        part = flows_told(body)
+        question.cookies += part.cookies
+        if part.is_last:
+            del self._questions[xid]
+            if not question.done.done():
+                question.done.set_result(question.cookies)
 
     def _refused(self, xid: int, reason: str) -> None:
         for batch in self._batches.values():

@@ -11,6 +11,8 @@ from moorage.seams.switch import Action, Flow, GoTo, Match, Normal, Output
 VERSION = 4  # OpenFlow 1.3
 HEADER = struct.Struct("!BBHI")  # version, kind, length, xid
 _FLOW_MOD = struct.Struct("!QQBBHHHIIIH2x")
+_FLOW_STAT = struct.Struct("!H22xQ")  # an entry of an answer as far as its cookie
+_FLOW_STATS = 1  # the kind of multipart message
 _ADD, _DELETE = 0, 3
 _ALL_TABLES = 0xFF
 _LONGEST = 0xFFFF  # bytes of a message
@@ -26,6 +28,8 @@ class Kind(IntEnum):
     ECHO_REQUEST = 2
     ECHO_REPLY = 3
     FLOW_MOD = 14
+    MULTIPART_REQUEST = 18
+    MULTIPART_REPLY = 19
     BARRIER_REQUEST = 20
     BARRIER_REPLY = 21
 
@@ -61,6 +65,42 @@ def add_flow(flow: Flow, cookie: int) -> Message:
 def delete_flows(cookie: int, mask: int = _ALL_BITS) -> Message:
     """Delete the flows of all tables whose cookie is `cookie` where `mask` has ones."""
     return Message(Kind.FLOW_MOD, _flow_mod(_DELETE, _ALL_TABLES, 0, cookie, mask) + pack_match(Match()))
+
+
+def with_cookie(added: Message, cookie: int) -> Message:
+    """The same message that adds a flow, with another cookie."""
+    return Message(added.kind, cookie.to_bytes(8, "big") + added.body[8:])
+
+
+def flows_wanted() -> Message:
+    """Ask for every flow of every table; the answer may come in several parts."""
+    body = struct.pack("!HH4x", _FLOW_STATS, 0) + struct.pack("!B3xII4xQQ", _ALL_TABLES, _ANY, _ANY, 0, 0)
+    return Message(Kind.MULTIPART_REQUEST, body + pack_match(Match()))
+
+
+class Part(NamedTuple):
+    """One part of the answer to `flows_wanted`."""
+
+    cookies: Sequence[int]  # one for each flow
+    is_last: bool
+
+
+def flows_told(body: bytes) -> Part:
+    """Raises ValueError for what is no such part."""
+    try:
+        kind, flags = struct.unpack_from("!HH", body)
+        cookies, at = [], 8
+        while at < len(body):
+            length, cookie = _FLOW_STAT.unpack_from(body, at)
+            if length < _FLOW_STAT.size:
+                raise ValueError(f"a flow of {length} bytes")
+            cookies.append(cookie)
+            at += length
+    except struct.error as error:
+        raise ValueError(f"a part of flows that is cut short: {error}") from error
+    if kind != _FLOW_STATS:
+        raise ValueError(f"an answer of kind {kind}, not flows")
+    return Part(cookies, is_last=not flags & 1)
 
 
 def _flow_mod(command: int, table: int, priority: int, cookie: int, mask: int) -> bytes:

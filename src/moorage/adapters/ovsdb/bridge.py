@@ -79,6 +79,16 @@ def mark_of(plan: WirePlan) -> str:
     return plan.generation or WIRED_WITHOUT_GENERATION
 
 
+def is_tagged(plan: WirePlan, rows: Rows) -> bool:
+    """Whether the port has the plan's VLAN and network already."""
+    return (rows.vlan, rows.network) == (plan.vlan, plan.network)
+
+
+def is_marked(plan: WirePlan, rows: Rows) -> bool:
+    """Whether it is written already that the plan was carried out."""
+    return rows.external_ids.get("moorage-wired") == mark_of(plan)
+
+
 def why_not(plan: WirePlan, rows: Rows | None) -> str | None:
     """Why the plan does not fit the port as it is, None when it does."""
     if rows is None:

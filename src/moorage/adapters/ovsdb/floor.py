@@ -11,7 +11,7 @@ from uuid import uuid4
 from moorage.adapters.openflow.client import OpenFlowClient
 from moorage.adapters.ovsdb import bridge, operations
 from moorage.adapters.ovsdb.client import OvsdbClient
-from moorage.adapters.ovsdb.flows import delete_port, replace_port
+from moorage.adapters.ovsdb.flows import delete_all, packed
 from moorage.adapters.ovsdb.values import Kind
 from moorage.domain.errors import Unavailable
 from moorage.domain.ids import PortId
@@ -68,7 +68,7 @@ class Floor:
         on_bridge = bridge.uuid_of(self._ovsdb.replica, self._name)
         if on_bridge is None:
             raise Unavailable(f"there is no bridge {self._name}")
-        cookie = PortId(str(uuid4()))
+        owner = PortId(str(uuid4()))
         add = operations.add_port(on_bridge, device, None, {}, {"tag": DEAD_VLAN})
         began = time.perf_counter()
         try:
@@ -78,13 +78,13 @@ class Floor:
                 where = [["_uuid", "==", ["uuid", port]]]
                 tag = {"op": "update", "table": "Port", "where": where, "row": {"tag": 4000}}
                 tagged = self._ovsdb.transact([tag], "the floor: set tag")
-                flows = self._openflow.send({cookie: replace_port(cookie, _flows(ofport))}, "the floor: flows")
+                flows = self._openflow.send({owner: list(packed(owner, _flows(ofport)).values())}, "the floor: flows")
                 await asyncio.gather(tagged, flows)
                 await commit()
         except TimeoutError:
             raise Unavailable(f"the floor took more than {TIMEOUT:g} s") from None
         took = (time.perf_counter() - began) * 1000
-        await self._openflow.send({cookie: [delete_port(cookie)]}, "the floor: flows away")
+        await self._openflow.send({owner: [delete_all(owner)]}, "the floor: flows away")
         await self._ovsdb.transact([operations.remove_port(on_bridge, port)], "the floor: port away")
         return took
 

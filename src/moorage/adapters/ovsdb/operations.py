@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from moorage.adapters.ovsdb.bridge import Rows, mark_of
+from moorage.adapters.ovsdb.bridge import Rows, is_tagged, mark_of
 from moorage.adapters.ovsdb.client import Operation
 from moorage.adapters.ovsdb.values import map_of, named, set_of, uuid
 from moorage.domain.ids import NetworkId, PortId
@@ -93,7 +93,10 @@ def remove_port(bridge: str, port: str) -> Operation:
 
 
 def tag(plan: WirePlan, rows: Rows) -> list[Operation]:
-    """Set the VLAN and the network; counts 0 when the port is gone, or plugged in another generation."""
+    """Set the VLAN and the network; counts 0 when the port is gone, or plugged in another generation. Nothing for one
+    that has them."""
+    if is_tagged(plan, rows):
+        return []
     where = [*_is(rows.port), *_of_generation(plan)]
     network = [
         ["other_config", "delete", set_of(["net-uuid"])],

@@ -1,0 +1,33 @@
+"""Which messages make one set of flows of another: only what differs, what is new before what goes."""
+
+from moorage.adapters.openflow.messages import Kind, delete_flows
+from moorage.adapters.ovsdb.flows import OWNER_BITS, by_owner, owner_of, packed, to_send
+from moorage.domain.ids import PortId
+from moorage.seams.switch import Flow, Match, Normal
+
+PORT = PortId("0a0b0c0d-0000-4000-8000-00000000000a")
+FLOWS = [Flow(0, number, Match(in_port=number), (Normal(),)) for number in range(1, 5)]
+
+
+def test_flows_have_the_same_cookies_always_and_others_have_others() -> None:
+    wanted = packed(PORT, FLOWS)
+    assert wanted == packed(PORT, [*reversed(FLOWS), FLOWS[0]])
+    assert len(wanted) == len(FLOWS)
+    assert {cookie & OWNER_BITS for cookie in wanted} == {0x0A0B0C0D << 32}
+    assert by_owner([*wanted, 7]) == {owner_of(PORT): set(wanted), 0: {7}}
+
+
+def test_what_is_there_is_not_sent() -> None:
+    wanted = packed(PORT, FLOWS)
+    assert to_send(wanted, set(wanted)) == []
+
+
+def test_what_is_new_is_sent_before_what_goes_is_deleted() -> None:
+    before, after = packed(PORT, FLOWS[:3]), packed(PORT, FLOWS[1:])
+    [gone], [new] = before.keys() - after.keys(), after.keys() - before.keys()
+    assert to_send(after, set(before)) == [after[new], delete_flows(gone)]
+
+
+def test_a_message_of_packed_flows_carries_its_cookie() -> None:
+    for cookie, message in packed(PORT, FLOWS).items():
+        assert (message.kind, int.from_bytes(message.body[:8], "big")) == (Kind.FLOW_MOD, cookie)
