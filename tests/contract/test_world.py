@@ -13,7 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from moorage.adapters.world.client import Connection, HeldWorld, HolderProcess
+from moorage.adapters.world.client import HeldWorld, HolderProcess
+from moorage.adapters.world.connection import Connection
 from moorage.adapters.world.reach import ping
 from moorage.domain.errors import Invalid, NotFound, Unavailable
 from moorage.seams.world import ROOT, LinkChange, World

@@ -13,7 +13,8 @@ from moorage.adapters.qemu.hypervisor import QemuHypervisor
 from moorage.adapters.qemu.users import COUNT, FIRST
 from moorage.adapters.world.client import HolderProcess
 from moorage.app.config import CloudSettings, HostKind
-from moorage.app.hosts import Equipment, on_open_vswitch
+from moorage.app.equipping import on_open_vswitch
+from moorage.app.hosts import Equipment
 from moorage.domain.ids import HostName, PortId, ServerId, device_name
 from moorage.seams.hypervisor import Guest, GuestState, Nic
 

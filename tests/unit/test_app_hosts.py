@@ -9,7 +9,7 @@ import pytest
 
 from moorage.adapters.qemu.command_line import Accelerator
 from moorage.app.config import CloudSettings, HostKind
-from moorage.app.hosts import find_accelerator
+from moorage.app.equipping import find_accelerator
 from moorage.app.switch_start import run_to_its_end
 from moorage.domain.errors import Unavailable
 from moorage.seams.world import World

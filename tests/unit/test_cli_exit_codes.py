@@ -97,6 +97,7 @@ def test_status_of_nothing_is_not_ready_and_1(environ: dict[str, str]) -> None:
         "listen": None,
         "rss_mib": 0.0,
         "host_kind": None,
+        "lives_on": None,
         "hosts": [],
     }
 

@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator, Callable, Iterator, Sequence, Set
 from contextlib import AsyncExitStack, asynccontextmanager
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Never
 
 import stamina
 import uvicorn
@@ -30,24 +30,14 @@ from moorage.app.control_plane import ControlPlane, Parts, make_control_plane, n
 from moorage.app.control_words import control_socket
 from moorage.app.databases import in_files
 from moorage.app.doors import HostDoors
+from moorage.app.equipping import equip, find_accelerator, simulated
 from moorage.app.evidence import Evidence
 from moorage.app.first_start import first_start
 from moorage.app.floor import FLOOR, MeasuredFloor, make_floor
-from moorage.app.hosts import (
-    Equipment,
-    Host,
-    Outside,
-    Runner,
-    find_accelerator,
-    make_host,
-    on_open_vswitch,
-    simulated,
-    start_underlay,
-)
+from moorage.app.hosts import Equipment, Host, Outside, Runner, make_host
 from moorage.app.listening import host_port, listening
-from moorage.app.runtime import runtime
 from moorage.app.state import write_private
-from moorage.app.underlay import HOST, Joining
+from moorage.app.worlds import LastingWorlds, Worlds, host_names, private_worlds, require_no_world
 from moorage.compute.boot import PluggingRules
 from moorage.domain.errors import Unavailable
 from moorage.domain.ids import HostName
@@ -114,9 +104,12 @@ class AllInOne:
 
 
 @asynccontextmanager
-async def run_cloud(settings: CloudSettings, progress: Say = lambda _: None) -> AsyncIterator[AllInOne]:
+async def run_cloud(
+    settings: CloudSettings, progress: Say = lambda _: None, *, is_lasting: bool = False
+) -> AsyncIterator[AllInOne]:
     """The cloud, ready: its APIs answer and every host has been heard. It ends with the context, guests and all.
 
+    One that `is_lasting` takes over what a killed one has left alive, and is taken over itself when it is killed.
     Raises Conflict when the port is in use, Unavailable and Invalid with what to do about it.
     """
     stamina.instrumentation.set_on_retry_hooks([])  # it would log arguments
@@ -138,9 +131,10 @@ async def run_cloud(settings: CloudSettings, progress: Say = lambda _: None) -> 
         plane = make_control_plane(parts)
         stack.push_async_callback(plane.close)
         await plane.bootstrap()
-        equipment, sockets, shared = await _equipment(settings, stack, progress)
+        equipment, worlds, shared = await _equipment(settings, stack, progress, is_lasting)
         hosts = [make_host(one, _outside(settings, plane)) for one in equipment]
         plane.health.waits.extend(partial(_waits, host) for host in hosts)
+        sockets = None if worlds is None else worlds.sockets
         floor, floor_runners = make_floor(equipment[0], settings, _floor_table(settings, stack), sockets)
         control = Control(
             stack.enter_context(control_listening(control_socket(settings.state_dir))),
@@ -152,12 +146,14 @@ async def run_cloud(settings: CloudSettings, progress: Say = lambda _: None) -> 
             *shared,
             *((f"host {host.equipment.name}", host.run) for host in hosts),
         ]
-        await stack.enter_async_context(_running([*eternal, *floor_runners]))
+        await stack.enter_async_context(_running([*eternal, *floor_runners], worlds))
         stack.push_async_callback(plane.telling.close)  # the last facts, while those who keep them still run
         await _all_heard(plane, hosts)
         await first_start(plane, settings, progress)
         await stack.enter_async_context(_served(plane.app, listener))
         _calm_collector()
+        if worlds is not None:
+            worlds.is_used = True
         yield AllInOne(settings, url, passwords, plane, hosts, floor)
 
 
@@ -178,30 +174,18 @@ def _outside(settings: CloudSettings, plane: ControlPlane) -> Outside:
 
 
 async def _equipment(
-    settings: CloudSettings, stack: AsyncExitStack, progress: Say
-) -> tuple[list[Equipment], Path | None, Sequence[Runner]]:
-    """The hosts' adapters, where their sockets are, and what must run for all of them."""
-    names = [HostName(f"host-{number}") for number in range(1, settings.hosts + 1)]
+    settings: CloudSettings, stack: AsyncExitStack, progress: Say, is_lasting: bool
+) -> tuple[Sequence[Equipment], Worlds | None, Sequence[Runner]]:
+    """The hosts' adapters, the worlds that they live in, and what must run for all of them."""
     if settings.host_kind is HostKind.SIMULATED:
-        return [simulated(name, settings) for name in names], None, ()
-    from moorage.adapters.world.client import HolderProcess
-
+        if is_lasting:
+            await require_no_world(settings)
+        return [simulated(name, settings) for name in host_names(settings.hosts)], None, ()
     accelerator = await find_accelerator(settings, progress)
-    progress(f"starting Open vSwitch in a world of its own ({settings.host_kind} host) …")
-    sockets = stack.enter_context(runtime(settings.state_dir))
-    holder = await stack.enter_async_context(HolderProcess())
-    uid_map = await asyncio.to_thread(Path(f"/proc/{holder.pid}/uid_map").read_text)
-    joinings: list[Joining | None] = [None]
-    shared: list[Runner] = []
-    if len(names) > 1:
-        underlay = await start_underlay(holder.world(HOST), sockets)
-        joinings = [Joining(underlay, number, name) for number, name in enumerate(names, start=1)]
-        shared = [("underlay", underlay.switch.run)]
-    equipment = [
-        await on_open_vswitch(name, settings, holder.world(name), sockets, accelerator, uid_map, joining)
-        for name, joining in zip(names, joinings, strict=True)
-    ]
-    return equipment, sockets, shared
+    lives_in = LastingWorlds if is_lasting else private_worlds
+    worlds = await stack.enter_async_context(lives_in(settings, progress))
+    equipment, shared = await equip(settings, worlds, accelerator)
+    return equipment, worlds, shared
 
 
 class _Quiet(uvicorn.Server):
@@ -242,14 +226,17 @@ async def _served(app: Asgi, listener: socket.socket) -> AsyncIterator[None]:
 
 
 @asynccontextmanager
-async def _running(tasks: Sequence[tuple[str, Any]]) -> AsyncIterator[None]:
-    """The eternal tasks, for the length of the context; a failure of theirs ends it."""
+async def _running(tasks: Sequence[tuple[str, Any]], worlds: Worlds | None) -> AsyncIterator[None]:
+    """The eternal tasks, for the length of the context; a failure of theirs ends it, and so does the hosts' end."""
     async with asyncio.TaskGroup() as group:
-        owner = group.create_task(supervise(tasks))
+        owners: list[asyncio.Task[Never]] = [group.create_task(supervise(tasks))]
+        if worlds is not None:
+            owners.append(group.create_task(worlds.gone()))
         try:
             yield
         finally:
-            owner.cancel()
+            for owner in owners:
+                owner.cancel()
 
 
 async def _all_heard(plane: ControlPlane, hosts: Sequence[Host]) -> None:

@@ -1,20 +1,25 @@
-"""`moorage down`: ends the cloud that runs in a state directory, and waits until it has closed."""
+"""`moorage down`: ends the cloud that runs in a state directory, or what a killed one has left alive there."""
 
 import os
 import signal
 import time
+from collections.abc import Callable
 
+from moorage.app import runtime
 from moorage.app.state import StateDir
 from moorage.domain.errors import Conflict, Unavailable
 
 
-def down(state: StateDir, *, limit: float = 60.0) -> bool:
-    """End it; False when nothing ran. Raises Unavailable when it does not close within `limit` seconds."""
+def down(state: StateDir, say: Callable[[str], None] = lambda _: None, *, limit: float = 60.0) -> bool:
+    """End it, guests and all; False when nothing ran. Raises Unavailable when it does not close within `limit` seconds.
+
+    What the cloud has recorded stays.
+    """
     running = state.running()
     if running is None:
         if state.is_held():
             raise Conflict(f"a cloud in {state.path} is just starting or closing: try again in a moment")
-        return False
+        return _end_what_lives_on(state, say)
     os.kill(running.pid, signal.SIGTERM)
     until = time.monotonic() + limit
     while state.is_held():
@@ -22,3 +27,13 @@ def down(state: StateDir, *, limit: float = 60.0) -> bool:
             raise Unavailable(f"pid {running.pid} has not closed within {limit:g} s; its log is {state.log}")
         time.sleep(0.02)
     return True
+
+
+def _end_what_lives_on(state: StateDir, say: Callable[[str], None]) -> bool:
+    if not runtime.is_lived_in(runtime.place_of(state.cloud)):
+        return False
+    from moorage.app.interrupts import run
+    from moorage.app.leftover import end_leftover
+
+    with state.held():
+        return run(lambda: end_leftover(state.cloud, say))

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from moorage.app import processes
 from moorage.domain.errors import Unavailable
+from moorage.kit.locking import is_locked
 
 LONGEST = 48  # characters: sockets below it may have 107
 ELSEWHERE = Path("/tmp")
@@ -22,18 +23,29 @@ _WRITTEN_WITHIN = 10.0  # seconds from the directory to that file
 @contextmanager
 def runtime(state: Path) -> Iterator[Path]:
     """An empty directory for this process, gone at the end whatever happens short of SIGKILL. Raises Unavailable."""
-    place = place_of(state)
-    shutil.rmtree(place, ignore_errors=True)  # of a cloud that was killed
-    try:
-        place.mkdir(mode=0o700)
-        (place / _OWNER).write_text(f"{os.getpid()} {processes.started(os.getpid())}")
-    except OSError as error:
-        shutil.rmtree(place, ignore_errors=True)
-        raise Unavailable(f"cannot make {place} for sockets: {error.strerror}") from error
+    place = make(state)
     try:
         yield place
     finally:
         shutil.rmtree(place, ignore_errors=True)
+
+
+def make(state: Path) -> Path:
+    """An empty directory, used by this process, in place of one whose users were killed. Raises Unavailable."""
+    place = place_of(state)
+    shutil.rmtree(place, ignore_errors=True)
+    try:
+        place.mkdir(mode=0o700)
+        belongs_to(place, os.getpid())
+    except OSError as error:
+        shutil.rmtree(place, ignore_errors=True)
+        raise Unavailable(f"cannot make {place} for sockets: {error.strerror}") from error
+    return place
+
+
+def belongs_to(place: Path, pid: int) -> None:
+    """While this process lives, it is not swept."""
+    (place / _OWNER).write_text(f"{pid} {processes.started(pid)}")
 
 
 def place_of(state: Path) -> Path:
@@ -47,7 +59,7 @@ def place_of(state: Path) -> Path:
 def remove(state: Path) -> None:
     """Remove the directory of a cloud that does not run, wherever it is."""
     place = place_of(state)
-    if _is_ours(place):
+    if is_ours(place):
         shutil.rmtree(place, ignore_errors=True)
 
 
@@ -55,18 +67,25 @@ def sweep(within: Path = ELSEWHERE) -> int:
     """Clear the directories whose cloud was killed, and what still runs there; says how many there were."""
     swept = 0
     for place in sorted(within.glob("moorage-*")):
-        if _NAME.fullmatch(place.name) and _is_ours(place) and not _is_used(place):
+        if _NAME.fullmatch(place.name) and is_ours(place) and not _is_used(place):
             processes.kill(processes.mentioning(place))
             shutil.rmtree(place, ignore_errors=True)
             swept += 1
     return swept
 
 
-def _is_ours(place: Path) -> bool:
+def is_ours(place: Path) -> bool:
+    """Whether it is there, and nobody else can have put anything into it."""
     try:
         return place.is_dir() and not place.is_symlink() and place.lstat().st_uid == os.geteuid()
     except OSError:
         return False
+
+
+def is_lived_in(place: Path) -> bool:
+    """Whether a world that outlives its `moorage up` is there: its holder locks the directory while anything of it
+    lives."""
+    return is_locked(place)
 
 
 def _is_used(place: Path) -> bool:

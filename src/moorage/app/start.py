@@ -11,3 +11,10 @@ def start_cloud(settings: CloudSettings, progress: Callable[[str], None]) -> Abs
     from moorage.app.all_in_one import run_cloud
 
     return run_cloud(settings, progress)
+
+
+def start_lasting_cloud(settings: CloudSettings, progress: Callable[[str], None]) -> AbstractAsyncContextManager[Cloud]:
+    """One that takes over what a killed one has left alive, and is taken over itself when it is killed."""
+    from moorage.app.all_in_one import run_cloud
+
+    return run_cloud(settings, progress, is_lasting=True)

@@ -3,13 +3,16 @@
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from moorage.app import processes
+from moorage.app import processes, runtime
 from moorage.app.client import Client, logged_in
 from moorage.app.clouds_yaml import ADMIN, account_in
 from moorage.app.state import Running, StateDir
 from moorage.domain.errors import MoorageError
+
+if TYPE_CHECKING:
+    from moorage.app.leftover import Leftover
 
 
 @dataclass(frozen=True)
@@ -26,20 +29,47 @@ class Status:
     rss_mib: float
     hosts: Sequence[HostStatus] = ()
     why_not: str = ""
+    leftover: "Leftover | None" = None  # what lives on of a cloud that was killed
 
 
 async def status(state: StateDir) -> Status:
     """Asks the running cloud; `is_ready` False, with the reason, when there is none or it does not answer."""
     running = state.running()
     if running is None:
-        why = "it is starting, or closing" if state.is_held() else "nothing runs"
-        return Status(False, None, 0.0, why_not=f"{why} in {state.path}")
+        if state.is_held():
+            return Status(False, None, 0.0, why_not=f"it is starting, or closing in {state.path}")
+        left = await _leftover(state)
+        if left is None:
+            return Status(False, None, 0.0, why_not=f"nothing runs in {state.path}")
+        return Status(False, None, 0.0, why_not=_told(left), leftover=left)
     rss = processes.rss_mib(processes.control_plane(running.pid))
     try:
         async with logged_in(account_in(state.clouds_yaml, ADMIN)) as admin:
             return Status(True, running, rss, await hosts(admin))
     except MoorageError as error:
         return Status(False, running, rss, why_not=error.message)
+
+
+async def _leftover(state: StateDir) -> "Leftover | None":
+    if not runtime.is_lived_in(runtime.place_of(state.cloud)):
+        return None
+    from moorage.app.leftover import leftover
+
+    return await leftover(state.cloud)
+
+
+def _told(left: "Leftover") -> str:
+    if left.guests is None:
+        guests = "its guests"
+    elif left.guests == 1:
+        guests = "1 guest"
+    else:
+        guests = f"{left.guests} guests"
+    kind = f" ({left.host_kind})" if left.host_kind else ""
+    return (
+        f"the cloud was killed, and {guests}{kind} run on in the world of holder {left.pid}: "
+        "`moorage up` takes them over, `moorage down` switches them off"
+    )
 
 
 async def hosts(admin: Client) -> list[HostStatus]:
@@ -51,12 +81,13 @@ async def hosts(admin: Client) -> list[HostStatus]:
 
 
 def status_json(found: Status) -> Mapping[str, Any]:
-    running = found.running
+    running, left = found.running, found.leftover
     return {
         "ready": found.is_ready,
         "pid": None if running is None else running.pid,
         "listen": None if running is None else running.listen,
         "rss_mib": round(found.rss_mib, 1),
         "host_kind": None if running is None else running.host_kind,
+        "lives_on": None if left is None else {"holder": left.pid, "host_kind": left.host_kind, "guests": left.guests},
         "hosts": [{"name": host.name, "alive": host.is_alive, "servers": host.servers} for host in found.hosts],
     }

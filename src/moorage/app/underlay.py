@@ -1,13 +1,14 @@
 """What joins the hosts of one world: a switch of its own, to which each host's is cabled; plain L2, every VLAN.
 
-A network has the same VLAN on all hosts that are joined, so their agents share one map. Worlds end with the process
-that made them, so the map need not outlive it.
+A network has the same VLAN on all hosts that are joined, so their agents share one map. It is read off all bridges
+before the first agent begins: hosts may outlive the process that knew it.
 """
 
 import asyncio
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from moorage.agent.plan import vlans_of
 from moorage.domain.errors import Unavailable
 from moorage.domain.ids import HostName, NetworkId
 from moorage.seams.world import World
@@ -22,10 +23,22 @@ UPLINK = "uplink"  # on every host
 
 @dataclass(frozen=True)
 class Underlay:
-    """Give `switch.run` to a supervisor, and a `Joining` to each host."""
+    """Give `switch.run` to a supervisor, and a `joining` to each host."""
 
     switch: "OvsSwitch"
     vlans: dict[NetworkId, int] = field(default_factory=dict)
+    joinings: list["Joining"] = field(default_factory=list)
+
+    def joining(self, number: int, host: HostName) -> "Joining":
+        """The way in of another host."""
+        self.joinings.append(Joining(self, number, host))
+        return self.joinings[-1]
+
+    async def known_vlans(self) -> dict[NetworkId, int]:
+        """Those of all networks on all hosts, for an agent to begin with, and to keep up."""
+        for joining in self.joinings:
+            await joining.is_joined.wait()
+        return self.vlans
 
     async def cable(self, number: int, host: World) -> None:
         """Lay one to the host; repeatable."""
@@ -48,6 +61,7 @@ class Joining:
         """Once the host's bridge is there."""
         await self.underlay.cable(self.number, host)
         await switch.add_uplink(UPLINK)
+        self.underlay.vlans.update(vlans_of((await switch.look()).values()))
         self.is_joined.set()
 
     async def check(self) -> None:

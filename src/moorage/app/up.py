@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Never
 
+import structlog
+
 from moorage.app import processes
 from moorage.app.causes import foreseen, only_cause, unforeseen
 from moorage.app.cloud import Cloud
@@ -21,6 +23,8 @@ from moorage.app.listening import require_free
 from moorage.app.logs import log_to
 from moorage.app.private_cloud import RunCloud
 from moorage.app.state import Running, StateDir, write_private
+
+log = structlog.get_logger(__name__)
 
 
 @dataclass(frozen=True)
@@ -158,6 +162,7 @@ def _reporting(state: StateDir, main: Callable[[Tell], None], write: Callable[[s
         if said is None:
             traceback.print_exc()
             said = f"{unforeseen(cause)} (the log is {state.log})"
+        log.error("the cloud has ended", reason=said)
         tell(Report("failed", said))
     return 1
 

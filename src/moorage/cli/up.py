@@ -50,7 +50,7 @@ def command(
     """
     from moorage.app.config import checked, read_settings
     from moorage.app.doctor import best_kind, hindrances
-    from moorage.app.start import start_cloud
+    from moorage.app.start import start_lasting_cloud
     from moorage.app.state import StateDir, default_cache_dir, default_state_dir, parse_listen
     from moorage.app.up import Report, Tell, detached, up
     from moorage.domain.errors import Unavailable
@@ -87,7 +87,7 @@ def command(
                     raise Unavailable(report.text)
 
         def main(tell: Tell) -> None:
-            up(start_cloud, settings, state, tell)
+            up(start_lasting_cloud, settings, state, tell)
 
         if not detach:
             main(show)

@@ -6,40 +6,61 @@ import signal
 import socket
 import sys
 from asyncio.subprocess import DEVNULL, Process
-from collections import deque
 from collections.abc import Mapping, Sequence
-from itertools import count
 from pathlib import Path
 from types import TracebackType
-from typing import Self
-
-import msgspec
+from typing import IO, Self
 
 import moorage
 from moorage.adapters.world import protocol
-from moorage.adapters.world.protocol import OpenSocket, Operation, Reply, Request, Value
-from moorage.domain.errors import Conflict, Invalid, MoorageError, NotFound, Unavailable
-from moorage.kit.translating import translating
+from moorage.adapters.world.connection import CALL_TIMEOUT, Connection
+from moorage.adapters.world.protocol import OpenSocket, Operation, Value
+from moorage.domain.errors import Unavailable
 from moorage.seams.world import ROOT, LinkChange
 
-_CALL_TIMEOUT = 10.0  # seconds
 _END_TIMEOUT = 5.0  # seconds until the kernel has cleared the world away
-_ERRORS: Mapping[protocol.ErrorName, type[MoorageError]] = {
-    "Invalid": Invalid,
-    "NotFound": NotFound,
-    "Conflict": Conflict,
-    "Unavailable": Unavailable,
-}
-_Answer = tuple[Value, socket.socket | None]
-
-_encoder = msgspec.msgpack.Encoder()
-_replies = msgspec.msgpack.Decoder(Reply)
 
 
 def python_path(environ: Mapping[str, str]) -> str:
     """PYTHONPATH for a Python of our own: ourselves first, then what the user has there."""
     ours = str(Path(moorage.__file__).parents[1])
     return os.pathsep.join(filter(None, [ours, environ.get("PYTHONPATH")]))
+
+
+async def start_holder(*arguments: str, log: IO[bytes] | None = None) -> tuple[Process, Connection]:
+    """A holder with a connection to it, which has not been asked anything. Raises Unavailable."""
+    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    with theirs:
+        connection = Connection(ours)
+        try:
+            process = await asyncio.create_subprocess_exec(
+                sys.executable,
+                "-m",
+                "moorage.adapters.world.holder",
+                f"--fd={theirs.fileno()}",
+                *arguments,
+                stdin=DEVNULL,
+                stdout=log,
+                stderr=log,
+                pass_fds=[theirs.fileno()],
+                start_new_session=True,  # Ctrl-C is for us: we end it when we are done with it
+                env={**os.environ, "PYTHONPATH": python_path(os.environ)},
+            )
+        except OSError as error:
+            connection.close()
+            raise Unavailable("starting the holder") from error
+    return process, connection
+
+
+async def first_answer(connection: Connection) -> None:
+    """Returns when the holder has its world. Raises Unavailable, in its own words, when it could make none."""
+    answers = False
+    try:
+        await connection.call("", protocol.ListHosts())
+        answers = True
+    finally:
+        if not answers:
+            connection.close()  # which ends it
 
 
 class HolderProcess:
@@ -54,32 +75,8 @@ class HolderProcess:
 
     async def __aenter__(self) -> Self:
         """Raises Unavailable when it does not start."""
-        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        with theirs:
-            connection = Connection(ours)
-            try:
-                self._process = await asyncio.create_subprocess_exec(
-                    sys.executable,
-                    "-m",
-                    "moorage.adapters.world.holder",
-                    f"--fd={theirs.fileno()}",
-                    f"--die-with-parent={os.getpid()}",
-                    stdin=DEVNULL,
-                    pass_fds=[theirs.fileno()],
-                    start_new_session=True,  # Ctrl-C is for us: we end it when we are done with it
-                    env={**os.environ, "PYTHONPATH": python_path(os.environ)},
-                )
-            except OSError as error:
-                connection.close()
-                raise Unavailable("starting the holder") from error
-        self._connection = connection
-        answers = False
-        try:
-            await connection.call("", protocol.ListHosts())
-            answers = True
-        finally:
-            if not answers:
-                connection.close()  # which ends it
+        self._process, self._connection = await start_holder(f"--die-with-parent={os.getpid()}")
+        await first_answer(self._connection)
         return self
 
     async def __aexit__(
@@ -94,11 +91,15 @@ class HolderProcess:
             raise Unavailable("the holder has not been started")
         return self._process.pid
 
-    def world(self, host: str) -> "HeldWorld":
-        """A host of this world; it is made when it is first used."""
+    @property
+    def connection(self) -> Connection:
         if self._connection is None:
             raise Unavailable("the holder has not been started")
-        return HeldWorld(self._connection, host)
+        return self._connection
+
+    def world(self, host: str) -> "HeldWorld":
+        """A host of this world; it is made when it is first used."""
+        return HeldWorld(self.connection, host)
 
     async def _end(self) -> None:
         if self._connection is not None:
@@ -110,110 +111,6 @@ class HolderProcess:
             except TimeoutError:
                 self._process.send_signal(signal.SIGKILL)
                 await self._process.wait()
-
-
-class Connection:
-    """Calls to a holder, many at a time, each known by its number. Needs a running loop."""
-
-    def __init__(self, connection: socket.socket) -> None:
-        connection.setblocking(False)
-        self._socket = connection
-        self._loop = asyncio.get_running_loop()
-        self._numbers = count(1)
-        self._calls: dict[int, asyncio.Future[_Answer]] = {}
-        self._unsent: deque[bytes] = deque()
-        self._is_closed = False
-        self._loop.add_reader(connection, self._read)
-
-    @classmethod
-    def to(cls, path: Path) -> Self:
-        """A connection to a holder that lives on its own. Raises Unavailable."""
-        connection = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        try:
-            connection.connect(str(path))  # a unix socket's: it does not wait
-        except OSError as error:
-            connection.close()
-            raise Unavailable(f"connecting to the holder at {path}") from error
-        return cls(connection)
-
-    def close(self) -> None:
-        """Give up: calls under way fail with Unavailable. A holder that was started with us ends."""
-        if self._is_closed:
-            return
-        self._is_closed = True
-        self._loop.remove_reader(self._socket)
-        self._loop.remove_writer(self._socket)
-        self._socket.close()
-        self._unsent.clear()
-        for answer in self._calls.values():
-            if not answer.done():
-                answer.set_exception(Unavailable("the holder is gone"))
-
-    async def call(self, host: str, operation: Operation, *, timeout: float | None = _CALL_TIMEOUT) -> _Answer:
-        """What the holder answers. Raises what it raised, or Unavailable when it does not answer in time."""
-        if self._is_closed:
-            raise Unavailable("the holder is gone")
-        if len(self._calls) >= protocol.MOST_CALLS:
-            raise Unavailable(f"{protocol.MOST_CALLS} calls to the holder are under way")
-        number = next(self._numbers)
-        answer = self._calls[number] = self._loop.create_future()
-        try:
-            self._send(number, host, operation)
-            async with asyncio.timeout(timeout):
-                result: _Answer = await answer
-                return result
-        except TimeoutError as error:
-            raise Unavailable(f"the holder did not answer {type(operation).__name__} in {timeout} s") from error
-        finally:
-            del self._calls[number]
-            if answer.cancelled() or not answer.done():
-                self._send(number, host, protocol.Forget(number))
-
-    def _send(self, number: int, host: str, operation: Operation) -> None:
-        with translating({UnicodeEncodeError: Invalid}, f"asking for {type(operation).__name__}"):
-            message = _encoder.encode(Request(number, host, msgspec.Raw(_encoder.encode(operation))))
-        if len(message) > protocol.BIGGEST:
-            raise Invalid(f"{type(operation).__name__} takes {len(message)} bytes, more than {protocol.BIGGEST}")
-        if self._is_closed:
-            return
-        self._unsent.append(message)
-        if len(self._unsent) == 1:
-            self._write()
-
-    def _write(self) -> None:
-        while self._unsent:
-            try:
-                self._socket.send(self._unsent[0])
-            except BlockingIOError:
-                self._loop.add_writer(self._socket, self._write)
-                return
-            except OSError:
-                self.close()
-                return
-            self._unsent.popleft()
-        self._loop.remove_writer(self._socket)
-
-    def _read(self) -> None:
-        while not self._is_closed:
-            try:
-                message, given, _, _ = socket.recv_fds(self._socket, protocol.BIGGEST, 1)
-            except BlockingIOError:
-                return
-            except OSError:
-                message, given = b"", []
-            sockets = [socket.socket(fileno=descriptor) for descriptor in given]
-            if not message:
-                self.close()
-                return
-            reply = _replies.decode(message)
-            answer = self._calls.get(reply.call)
-            if answer is None or answer.done():  # its caller has left
-                for unwanted in sockets:
-                    unwanted.close()
-            elif reply.error is not None:
-                answer.set_exception(_ERRORS[reply.error](reply.message))
-            else:
-                answer.set_result((reply.value, sockets[0] if sockets else None))
 
 
 class HeldWorld:
@@ -265,7 +162,7 @@ class HeldWorld:
         return _number(await self._call(protocol.Start(name, tuple(argv), namespace, path, dict(environment or {}))))
 
     async def stop(self, name: str, *, patience: float = 2.0) -> None:
-        await self._call(protocol.Stop(name, patience), timeout=patience + _CALL_TIMEOUT)
+        await self._call(protocol.Stop(name, patience), timeout=patience + CALL_TIMEOUT)
 
     async def signal(self, name: str, number: int) -> None:
         await self._call(protocol.Signal(name, int(number)))
@@ -286,7 +183,7 @@ class HeldWorld:
         given.setblocking(False)  # Python's own mark; the descriptor is so already
         return given
 
-    async def _call(self, operation: Operation, *, timeout: float | None = _CALL_TIMEOUT) -> Value:
+    async def _call(self, operation: Operation, *, timeout: float | None = CALL_TIMEOUT) -> Value:
         value, _ = await self._connection.call(self._host, operation, timeout=timeout)
         return value
 

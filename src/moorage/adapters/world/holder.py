@@ -13,10 +13,10 @@ import signal
 import socket
 import sys
 import traceback
-from contextlib import suppress
 from typing import NoReturn
 
 from moorage.adapters.world import entry, kernel, processes
+from moorage.adapters.world.door import Door
 from moorage.adapters.world.loop import Loop, answer_one
 from moorage.domain.errors import Unavailable
 
@@ -26,85 +26,77 @@ _ENDINGS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 def main() -> int:
     """The outer process: makes the PID, mount and network namespaces, and waits for the holder in them to end."""
     parser = argparse.ArgumentParser(prog="moorage-holder", description=__doc__)
-    where = parser.add_mutually_exclusive_group(required=True)
-    where.add_argument("--fd", type=int, help="a connected SOCK_SEQPACKET socket; the world ends when it closes")
-    where.add_argument("--socket", help="a path to listen on; the world lives on until SIGTERM")
+    parser.add_argument("--fd", type=int, help="a connected SOCK_SEQPACKET socket; alone: the world ends with it")
+    parser.add_argument("--socket", help="a path to listen on; the world lives on until SIGTERM, or until it is gone")
+    parser.add_argument("--detach", action="store_true", help="go into the background")
     parser.add_argument("--die-with-parent", type=int, metavar="PID", help="end when this process, the parent, ends")
     arguments = parser.parse_args()
+    if arguments.fd is None and arguments.socket is None:
+        parser.error("--fd or --socket is needed")
     if arguments.die_with_parent is not None:
         kernel.die_with_parent()
         if os.getppid() != arguments.die_with_parent:
             return 1  # it had ended before
+    if arguments.detach and os.fork() != 0:
+        return 0
     signal.pthread_sigmask(signal.SIG_BLOCK, _ENDINGS)  # until there is something to end
-    listens = arguments.socket is not None
-    door = _listen(arguments.socket) if listens else socket.socket(fileno=arguments.fd)
-    door.set_inheritable(False)
-    door.setblocking(False)
+    first = None if arguments.fd is None else _connected(arguments.fd)
+    try:
+        door = None if arguments.socket is None else Door(arguments.socket)
+    except OSError as error:
+        return _refuse(first, f"the holder cannot listen: {error}")
     try:
         entry.leave_the_machine()
     except entry.Closed as closed:
-        return _refuse(door, closed, arguments.socket)
+        return _refuse(first, f"a world cannot be made here: {closed}", door)
     alive, kept_open = os.pipe()  # `alive` reads EOF when the outer process has ended
     inner = os.fork()
     if inner == 0:
         os.close(kept_open)
-        _serve(door, alive, arguments.socket)
-    door.close()
+        _serve(first, door, alive)
+    for held in (first, door):
+        if held is not None:
+            held.close()
     os.close(alive)
     for number in _ENDINGS:
         signal.signal(number, lambda _number, _frame: os.kill(inner, signal.SIGKILL))
     signal.pthread_sigmask(signal.SIG_UNBLOCK, _ENDINGS)
     _, status = os.waitpid(inner, 0)  # returns when every process of the world is gone
-    if listens:
-        _remove(arguments.socket)
+    if door is not None:
+        door.remove()
     return max(os.waitstatus_to_exitcode(status), 0)  # to be killed is how it ends
 
 
-def _listen(path: str) -> socket.socket:
-    """A socket that listens on `path`, which appears when it does."""
-    with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as other:
-        if other.connect_ex(path) == 0:
-            raise FileExistsError(f"a holder listens on {path}")
-    fresh = f"{path}.new"
-    _remove(fresh)
-    door = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-    mask = os.umask(0o177)  # for its owner alone
-    try:
-        door.bind(fresh)
-    finally:
-        os.umask(mask)
-    door.listen(16)
-    os.rename(fresh, path)  # in place of one that was left over from a holder that was killed
-    return door
+def _connected(descriptor: int) -> socket.socket:
+    first = socket.socket(fileno=descriptor)
+    first.set_inheritable(False)
+    first.setblocking(False)
+    return first
 
 
-def _remove(path: str) -> None:
-    with suppress(FileNotFoundError):
-        os.unlink(path)
-
-
-def _refuse(door: socket.socket, closed: entry.Closed, path: str | None) -> int:
+def _refuse(first: socket.socket | None, why: str, door: Door | None = None) -> int:
     """Say why there will be no world: to the client that started us, in its first answer, else to whoever reads."""
-    if path is not None:
-        _remove(path)
-        sys.stderr.write(f"a world cannot be made here: {closed}\n")
+    if door is not None:
+        door.remove()
+    if first is not None:
+        answer_one(first, Unavailable(why))
     else:
-        answer_one(door, Unavailable(f"a world cannot be made here: {closed}"))
+        sys.stderr.write(f"{why}\n")
     return 1
 
 
-def _serve(door: socket.socket, alive: int, path: str | None) -> NoReturn:
+def _serve(first: socket.socket | None, door: Door | None, alive: int) -> NoReturn:
     status = 1
     try:
         kernel.die_with_parent()
         try:
             entry.mount_own_proc()
         except entry.Closed as closed:
-            os._exit(_refuse(door, closed, path))
+            os._exit(_refuse(first, f"a world cannot be made here: {closed}", door))
         os.environ["PATH"] = processes.search_path(os.environ.get("PATH", ""))
         _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
         resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
-        Loop(alive).run(door, listens=path is not None)
+        Loop(alive).run(first, door)
         status = 0
     except Exception:  # the top of the job: say why, and end, which ends the world
         traceback.print_exc()

@@ -15,6 +15,7 @@ from itertools import count
 import msgspec
 
 from moorage.adapters.world import protocol
+from moorage.adapters.world.door import Door
 from moorage.adapters.world.hosts import Hosts, Result
 from moorage.adapters.world.protocol import Forget, Reply, Request
 from moorage.domain.errors import Conflict, Invalid, MoorageError, NotFound
@@ -22,6 +23,7 @@ from moorage.domain.errors import Conflict, Invalid, MoorageError, NotFound
 _MOST_REPLIES = 2 * protocol.MOST_CALLS  # queued for a client that does not read
 _MOST_CLIENTS = 64
 _FEW = 32  # requests taken from one client before the others have their turn
+_LOOK_EVERY = 2.0  # seconds: whether the path to the door is still there
 _FIRST_WORDS = 5.0  # seconds until the client that started us asks for something
 # What decoding raises. RecursionError: the message is one bracket after another.
 _NO_SENSE = (msgspec.MsgspecError, ValueError, RecursionError)
@@ -59,16 +61,21 @@ class Loop:
         signal.set_wakeup_fd(told.fileno(), warn_on_full_buffer=False)
         self._watch(children.fileno(), self._child_has_ended)
 
-    def run(self, door: socket.socket, *, listens: bool) -> None:
-        """Serve until the only client leaves (or, when it listens, for ever), or the outer process ends."""
-        if listens:
+    def run(self, first: socket.socket | None, door: Door | None) -> None:
+        """Serve until the outer process ends, or nobody is here and nobody can come: the only client has left, or the
+        path to the door is gone."""
+        if first is not None:
+            self._clients += 1
+            _Client(first, self._selector, self._hosts, self._has_left if door else self._end)
+        if door is not None:
             self._watch(door.fileno(), lambda: self._accept(door))
-        else:
-            _Client(door, self._selector, self._hosts, self._end)
-        while not self._ends:
+            self._look_at(door)
+        while True:
             now = time.monotonic()
             while self._timers and self._timers[0][0] <= now:
                 heapq.heappop(self._timers)[2]()
+            if self._ends:
+                return
             pause = self._timers[0][0] - now if self._timers else None
             for key, _ in self._selector.select(None if pause is None else max(pause, 0.0)):
                 key.data()
@@ -86,15 +93,18 @@ class Loop:
         self._children[0].recv(4096)
         self._hosts.reap()
 
-    def _accept(self, door: socket.socket) -> None:
-        try:
-            client, _ = door.accept()
-        except OSError:  # it was gone already, or we have no descriptor left
+    def _look_at(self, door: Door) -> None:
+        if self._clients == 0 and not door.is_there():
+            self._end()
+        self._after(_LOOK_EVERY, lambda: self._look_at(door))
+
+    def _accept(self, door: Door) -> None:
+        client = door.accept()
+        if client is None:
             return
         if self._clients == _MOST_CLIENTS:
             client.close()
             return
-        client.setblocking(False)
         self._clients += 1
         _Client(client, self._selector, self._hosts, self._has_left)
 

@@ -4,6 +4,7 @@ from typing import Annotated, Literal
 
 from msgspec import Meta, Raw, Struct, field
 
+VERSION = 1  # one more with each change that an older holder would not understand
 BIGGEST = 131_072  # bytes of a message
 MOST_CALLS = 4096  # under way on one connection
 

@@ -24,7 +24,7 @@ async def ping(world: World, namespace: str, address: str, *, patience: float) -
             async with asyncio.timeout(patience):
                 for number in range(1, 1 << 16):
                     with contextlib.suppress(OSError):
-                        await loop.sock_sendall(raw, _echo(ident, number))
+                        await loop.sock_sendall(raw, echo(ident, number))
                     if await _answered(raw, ident):
                         return True
     return False
@@ -44,7 +44,9 @@ async def _answered(raw: socket.socket, ident: int) -> bool:
         return False
 
 
-def _echo(ident: int, number: int) -> bytes:
+def echo(ident: int, number: int) -> bytes:
+    """An ICMP echo request."""
+    """An ICMP echo request."""
     payload = b"moorage-" * 4
     bare = struct.pack("!BBHHH", _ECHO, 0, 0, ident, number) + payload
     return struct.pack("!BBHHH", _ECHO, 0, _checksum(bare), ident, number) + payload
