@@ -1,13 +1,19 @@
-"""Where stores are tried: on a SQLite in memory and in a file."""
+"""Where stores are tried: on a SQLite in memory and in a file, and on a PostgreSQL that is started once for all."""
 
-from collections.abc import AsyncIterator, Callable
+import asyncio
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
 
 import pytest
+from sqlalchemy import text
+from sqlalchemy.orm import Session
+from tests.postgresql import Server, postgresql
 
 from moorage.adapters.database.engine import Database
+from moorage.adapters.database.postgresql import PostgresDatabase, upgrade_postgresql
 from moorage.adapters.database.schema import Schema
+from moorage.adapters.database.schemas import SCHEMAS
 from moorage.adapters.database.sqlite import open_sqlite
 
 Opened = Callable[[Schema], AbstractAsyncContextManager[Database]]
@@ -23,13 +29,61 @@ def in_sqlite(directory: Path | None) -> Opened:
     return opened
 
 
-@pytest.fixture(params=["memory", "file"])
+def in_postgresql(url: str) -> Opened:
+    """Empty when it is opened first."""
+    emptied: set[str] = set()
+
+    @asynccontextmanager
+    async def opened(schema: Schema) -> AsyncIterator[Database]:
+        database = PostgresDatabase(url, schema)
+        if schema.name not in emptied:
+            emptied.add(schema.name)
+            await database.run("emptying the tables", lambda session: empty(session, schema))
+        yield database
+        await database.close()
+
+    return opened
+
+
+def empty(session: Session, schema: Schema) -> None:
+    if schema.head is None:
+        session.execute(text(f"CREATE SCHEMA IF NOT EXISTS {schema.name}"))
+        schema.metadata.create_all(session.connection())
+    session.execute(text(f"TRUNCATE {', '.join(schema.metadata.tables)} RESTART IDENTITY"))
+
+
+@pytest.fixture(scope="session")
+def server() -> Iterator[Server]:
+    with postgresql() as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def url(server: Server) -> str:
+    """A database with the tables of all services."""
+    url = server.make_database("contract")
+
+    async def upgrade() -> None:
+        for schema in SCHEMAS:
+            await upgrade_postgresql(url, schema)
+
+    asyncio.run(upgrade())
+    return url
+
+
+def place(request: pytest.FixtureRequest, directory: Path) -> Opened:
+    if request.param == "postgresql":
+        return in_postgresql(request.getfixturevalue("url"))
+    return in_sqlite(directory if request.param == "file" else None)
+
+
+@pytest.fixture(params=["memory", "file", "postgresql"])
 def opened(request: pytest.FixtureRequest, tmp_path: Path) -> Opened:
     """Opens the database of a schema, one for each test."""
-    return in_sqlite(tmp_path if request.param == "file" else None)
+    return place(request, tmp_path)
 
 
-@pytest.fixture(params=["file"])
-def kept(tmp_path: Path) -> Opened:
+@pytest.fixture(params=["file", "postgresql"])
+def kept(request: pytest.FixtureRequest, tmp_path: Path) -> Opened:
     """The same, in a place that holds the next time what it held before."""
-    return in_sqlite(tmp_path)
+    return place(request, tmp_path)

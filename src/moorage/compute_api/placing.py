@@ -141,6 +141,8 @@ class Placer:
         faults: list[Fault] = []
 
         def change(row: Server, hosts: Sequence[HostState]) -> Server:
+            chosen.clear()  # of a try that came to nothing
+            faults.clear()
             try:
                 after = rule(row, hosts, generation, now)
             except Exhausted as error:

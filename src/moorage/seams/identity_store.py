@@ -25,7 +25,7 @@ class IdentityStore(Protocol):
     async def update(
         self, kind: type[Thing], id: str, change: Callable[[Thing], Thing], revoking: Sequence[Revocation] = ()
     ) -> Thing:
-        """What `change` makes of the thing as it is now. `change` may raise; then nothing is changed."""
+        """What `change` makes of the thing as it is now. It may raise, then nothing is changed; and be called again."""
 
     async def delete(self, kind: type[Thing], id: str, revoking: Sequence[Revocation] = ()) -> None:
         """Delete it with every grant that names it, and what is in it (a domain's projects and users)."""

@@ -27,7 +27,10 @@ class ImageStore(Protocol):
         """The images that `viewer` sees and that match, in no order."""
 
     async def update(self, id: ImageId, viewer: Viewer, change: Callable[[Image], Image]) -> Image:
-        """What `change` makes of the image as it is now; it may raise, then nothing changes. Raises NotFound."""
+        """What `change` makes of the image as it is now; it may raise, then nothing changes, and be called again.
+
+        Raises NotFound.
+        """
 
     async def delete(self, id: ImageId, viewer: Viewer, check: Callable[[Image], None]) -> Image:
         """Forget the image unless `check` raises; what it was. Raises NotFound."""

@@ -10,6 +10,7 @@ from moorage.domain.ids import FlavorId, HostName, ProjectId, ServerId, UserId
 from moorage.domain.scheduling import HostState
 from moorage.domain.server import Flavor, Server
 
+# Rules: a store may call them again, with the row as it then is; only what they return the last time counts.
 Change = Callable[[Server], Server]
 Placing = Callable[[Server, Sequence[HostState]], Server]
 Ending = Callable[[InstanceAction], InstanceAction]

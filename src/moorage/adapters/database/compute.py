@@ -27,6 +27,7 @@ from moorage.adapters.database.compute_tables import (
     ServerRow,
 )
 from moorage.adapters.database.engine import Database
+from moorage.adapters.database.locks import hold
 from moorage.domain.action import InstanceAction
 from moorage.domain.errors import Conflict, Exhausted, NotFound
 from moorage.domain.ids import FlavorId, HostName, ProjectId, ServerId, UserId
@@ -75,6 +76,7 @@ _INSERT_ACTION = insert(_ACTIONS)
 _SHOW_SERVER = select(_SERVERS.c.document, _SERVERS.c.project, _SERVERS.c.is_deleted).where(
     _SERVERS.c.id == bindparam("key")
 )
+_LOCK_SERVER = _SHOW_SERVER.with_for_update()
 _UPDATE_SERVER = (
     update(_SERVERS).where(_SERVERS.c.id == bindparam("key")).values({name: bindparam(name) for name in _COLUMNS})
 )
@@ -103,6 +105,7 @@ _CLAIMS = (
 )
 _ALL_HOSTS = select(_HOSTS).order_by(_HOSTS.c.number)
 _SHOW_FLAVOR = select(FlavorRow.__table__.c.document).where(FlavorRow.__table__.c.id == bindparam("key"))
+_LOCK_FLAVOR = _SHOW_FLAVOR.with_for_update()
 
 
 class ComputeDatabase:
@@ -115,7 +118,10 @@ class ComputeDatabase:
 
     async def add(self, servers: Sequence[Server], actions: Sequence[InstanceAction], quota: Quota) -> None:
         def work(session: Session) -> None:
-            usage = _usage(session, servers[0].project) if quota != Quota() else Usage()
+            usage = Usage()
+            if quota != Quota():
+                hold(session, f"quota of {servers[0].project}")
+                usage = _usage(session, servers[0].project)
             for word, limit, used, more in (
                 ("instances", quota.instances, usage.instances, len(servers)),
                 ("cores", quota.vcpus, usage.vcpus, sum(server.flavor.vcpus for server in servers)),
@@ -156,9 +162,11 @@ class ComputeDatabase:
 
     async def place(self, server: ServerId, rule: Placing, *, ends: Ending | None = None) -> Server:
         def work(session: Session) -> Server:
-            return _changed(
-                session, server, lambda before: rule(before, [host.state for host in _hosts(session)]), None, ends
-            )
+            def placed(before: Server) -> Server:
+                hold(session, "placing")  # hosts' claims are sums over servers
+                return rule(before, [host.state for host in _hosts(session)])
+
+            return _changed(session, server, placed, None, ends)
 
         return await self._database.run(f"placing server {server}", work)
 
@@ -225,7 +233,7 @@ class ComputeDatabase:
 
     async def update_flavor(self, flavor: FlavorId, change: Callable[[Flavor], Flavor]) -> Flavor:
         def work(session: Session) -> Flavor:
-            after = change(_flavor(session, flavor))
+            after = change(_flavor(session, flavor, _LOCK_FLAVOR))
             session.execute(update(FlavorRow).where(FlavorRow.id == flavor).values(document=_encode(after)))
             return after
 
@@ -281,6 +289,7 @@ class ComputeDatabase:
 
     async def add_keypair(self, keypair: Keypair, *, limit: int) -> Keypair:
         def work(session: Session) -> Keypair:
+            hold(session, f"keypairs of {keypair.user}")
             own = list(session.scalars(select(KeypairRow.name).where(KeypairRow.user == keypair.user)))
             if keypair.name in own:
                 raise Conflict(f"Key pair '{keypair.name}' already exists.")
@@ -332,8 +341,10 @@ def _columns(server: Server) -> dict[str, Any]:
     }
 
 
-def _show(session: Session, server: str, project: str | None, is_deleted: bool | None) -> Server:
-    row = session.execute(_SHOW_SERVER, {"key": server}).one_or_none()
+def _show(
+    session: Session, server: str, project: str | None, is_deleted: bool | None, query: Select[Any] = _SHOW_SERVER
+) -> Server:
+    row = session.execute(query, {"key": server}).one_or_none()
     is_seen = (
         row is not None
         and (project is None or row.project == project)
@@ -367,7 +378,7 @@ def _selected(query: ServerQuery) -> Select[bytes]:
 
 
 def _changed(session: Session, server: str, change: Change, begins: Beginning | None, ends: Ending | None) -> Server:
-    before = _show(session, server, None, False)
+    before = _show(session, server, None, False, _LOCK_SERVER)
     after = change(before)
     if after is not before:
         session.execute(_UPDATE_SERVER, {"key": server, **_columns(after)})
@@ -427,8 +438,8 @@ def _hosts(session: Session) -> Sequence[ComputeHost]:
     return hosts
 
 
-def _flavor(session: Session, flavor: str) -> Flavor:
-    document = session.scalar(_SHOW_FLAVOR, {"key": flavor})
+def _flavor(session: Session, flavor: str, query: Select[bytes] = _SHOW_FLAVOR) -> Flavor:
+    document = session.scalar(query, {"key": flavor})
     if document is None:
         raise NotFound(f"Flavor {flavor} could not be found.", kind="FlavorNotFound")
     return _flavor_of(document)

@@ -77,6 +77,8 @@ class RevocationRow(IdentityTables):
 
 IDENTITY = Schema("identity", IdentityTables.metadata, head="0001", first_mark=1736811241)
 
+_CHANGING: Mapping[str, bool] = {}
+_KEEPING: Mapping[str, bool] = {"read": True, "key_share": True}  # it may change meanwhile, but not go
 _Row = type[DomainRow] | type[ProjectRow] | type[UserRow] | type[RoleRow]
 _ROWS: Mapping[type, _Row] = {Domain: DomainRow, Project: ProjectRow, User: UserRow, Role: RoleRow}
 
@@ -109,7 +111,7 @@ class DatabaseIdentityStore:
         self, kind: type[Thing], id: str, change: Callable[[Thing], Thing], revoking: Sequence[Revocation] = ()
     ) -> Thing:
         def work(session: Session) -> Thing:
-            after = change(_get(session, kind, id))
+            after = change(_get(session, kind, id, _CHANGING))
             session.merge(_ROWS[kind](**_columns(after)))
             _revoke(session, revoking)
             session.flush()
@@ -119,7 +121,7 @@ class DatabaseIdentityStore:
 
     async def delete(self, kind: type[Thing], id: str, revoking: Sequence[Revocation] = ()) -> None:
         def work(session: Session) -> None:
-            _get(session, kind, id)
+            _get(session, kind, id, _CHANGING)
             gone = [id]
             if _ROWS[kind] is DomainRow:
                 gone += session.scalars(select(ProjectRow.id).where(ProjectRow.domain_id == id))
@@ -150,19 +152,19 @@ class DatabaseIdentityStore:
 
     async def grant(self, grant: Grant) -> None:
         def work(session: Session) -> None:
-            _get(session, User, grant.user_id)
-            _get(session, Role, grant.role_id)
-            if grant.scope.kind is ScopeKind.PROJECT:
-                _get(session, Project, grant.scope.id)
-            elif grant.scope.kind is ScopeKind.DOMAIN:
-                _get(session, Domain, grant.scope.id)
+            if grant.scope.kind is ScopeKind.DOMAIN:  # first, as whoever deletes a domain with its users locks it first
+                _get(session, Domain, grant.scope.id, _KEEPING)
+            elif grant.scope.kind is ScopeKind.PROJECT:
+                _get(session, Project, grant.scope.id, _KEEPING)
+            _get(session, User, grant.user_id, _KEEPING)
+            _get(session, Role, grant.role_id, _KEEPING)
             session.merge(GrantRow(**_grant_columns(grant)))
 
         await self._database.run(f"granting role {grant.role_id} to user {grant.user_id}", work)
 
     async def withdraw(self, grant: Grant, revoking: Sequence[Revocation] = ()) -> None:
         def work(session: Session) -> None:
-            row = session.get(GrantRow, tuple(_grant_columns(grant).values()))
+            row = session.get(GrantRow, tuple(_grant_columns(grant).values()), with_for_update=True)
             if row is None:
                 raise NotFound(f"Could not find role assignment with role: {grant.role_id}, user: {grant.user_id}.")
             session.delete(row)
@@ -196,8 +198,8 @@ def _word(kind: type) -> str:
     return kind.__name__.lower()
 
 
-def _get(session: Session, kind: type[Thing], id: str) -> Thing:
-    row = session.get(_ROWS[kind], id)
+def _get(session: Session, kind: type[Thing], id: str, lock: Mapping[str, bool] | None = None) -> Thing:
+    row = session.get(_ROWS[kind], id, with_for_update=None if lock is None else dict(lock))
     if row is None:
         raise NotFound(f"Could not find {_word(kind)}: {id}.")
     return _thing(kind, row)
@@ -229,7 +231,7 @@ def _grant_columns(grant: Grant) -> dict[str, str]:
 
 def _revoke(session: Session, revoking: Sequence[Revocation]) -> None:
     for revocation in revoking:
-        row = session.get(RevocationRow, revocation.subject)
+        row = session.get(RevocationRow, revocation.subject, with_for_update=True)
         before, until = _micros(revocation.issued_before), _micros(revocation.until)
         if row is None:
             session.add(RevocationRow(subject=revocation.subject, issued_before=before, until=until))

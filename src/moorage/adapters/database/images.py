@@ -82,7 +82,7 @@ class DatabaseImageStore:
 
     async def update(self, id: ImageId, viewer: Viewer, change: Callable[[Image], Image]) -> Image:
         def work(session: Session) -> Image:
-            after = change(_get(session, id, viewer))
+            after = change(_get(session, id, viewer, is_locked=True))
             session.merge(_row(after))
             return after
 
@@ -90,7 +90,7 @@ class DatabaseImageStore:
 
     async def delete(self, id: ImageId, viewer: Viewer, check: Callable[[Image], None]) -> Image:
         def work(session: Session) -> Image:
-            image = _get(session, id, viewer)
+            image = _get(session, id, viewer, is_locked=True)
             check(image)
             session.delete(session.get_one(ImageRow, id))
             return image
@@ -106,8 +106,9 @@ def _visible_to(viewer: Viewer) -> ColumnElement[bool]:
     return or_(open_to_all, ImageRow.owner == viewer.project) if viewer.project is not None else open_to_all
 
 
-def _get(session: Session, id: ImageId, viewer: Viewer) -> Image:
-    row = session.scalar(select(ImageRow).where(ImageRow.id == id, _visible_to(viewer)))
+def _get(session: Session, id: ImageId, viewer: Viewer, *, is_locked: bool = False) -> Image:
+    query = select(ImageRow).where(ImageRow.id == id, _visible_to(viewer))
+    row = session.scalar(query.with_for_update() if is_locked else query)
     if row is None:
         raise NotFound(f"No image found with ID {id}")
     return _image(row)

@@ -112,7 +112,7 @@ class SqlNetworkStore:
     # ---- ports
 
     async def create_ports(self, ports: Sequence[NewPort]) -> Sequence[Port]:
-        return await self._write("creating ports", lambda writing: [port_work.create(writing, new) for new in ports])
+        return await self._write("creating ports", partial(port_work.create_all, ports=ports))
 
     async def ports(
         self,
@@ -125,6 +125,7 @@ class SqlNetworkStore:
     ) -> Sequence[Port]:
         work = partial(
             port_work.stored,
+            is_locked=False,
             project=None if seen_by is None else [seen_by],
             id=ids,
             network=networks,
@@ -142,6 +143,8 @@ class SqlNetworkStore:
         addresses: Sequence[AddressWanted] | None = None,
     ) -> Changed:
         def work(writing: Writing) -> Changed:
+            if addresses is not None:
+                port_work.lock_subnets_of(writing.session, port)
             row = port_work.one(writing.session, port)
             return port_work.write(writing, row, change, if_revision=if_revision, addresses=addresses)
 
@@ -149,7 +152,7 @@ class SqlNetworkStore:
 
     async def update_each(self, changes: Mapping[PortId, PortRule]) -> Mapping[PortId, Changed | MoorageError]:
         def work(writing: Writing) -> dict[PortId, Changed | MoorageError]:
-            rows = port_work.stored(writing.session, id=list(changes))
+            rows = port_work.stored(writing.session, is_locked=True, id=list(changes))
             done = port_work.write_each(writing, rows, lambda port: changes[port])
             for port in changes:
                 if port not in done:
@@ -162,7 +165,7 @@ class SqlNetworkStore:
         self, host: HostName, change: PortRule, *, statuses: Collection[PortStatus] | None = None
     ) -> Mapping[PortId, Changed | MoorageError]:
         def work(writing: Writing) -> dict[PortId, Changed | MoorageError]:
-            rows = port_work.stored(writing.session, host=[host], status=statuses)
+            rows = port_work.stored(writing.session, is_locked=True, host=[host], status=statuses)
             return port_work.write_each(writing, rows, lambda _: change)
 
         return await self._write(f"updating the ports on host {host}", work)
@@ -209,7 +212,7 @@ class SqlNetworkStore:
 
     async def hear(self, agent: Agent) -> None:
         def work(session: Session) -> None:
-            documents = session.scalars(_AGENTS_ON, {"hosts": [agent.host]}).all()
+            documents = session.scalars(_LOCK_AGENT, {"hosts": [agent.host]}).all()
             if not documents:
                 session.add(AgentRow(host=agent.host, id=agent.id, document=encoded(agent)))
                 return
@@ -276,7 +279,7 @@ class SqlNetworkStore:
 
 
 def _agent(session: Session, agent: str) -> AgentRow:
-    row = session.scalar(select(AgentRow).where(AgentRow.id == agent))
+    row = session.scalar(select(AgentRow).where(AgentRow.id == agent).with_for_update())
     if row is None:
         raise NotFound(f"Agent {agent} could not be found.", kind="AgentNotFound")
     return row
@@ -284,5 +287,6 @@ def _agent(session: Session, agent: str) -> AgentRow:
 
 _AGENTS = select(AgentRow.document).order_by(AgentRow.host)
 _AGENTS_ON = _AGENTS.where(AgentRow.host.in_(bindparam("hosts", expanding=True)))
+_LOCK_AGENT = _AGENTS_ON.with_for_update()
 _TABLE = cast(Table, AgentRow.__table__)
 _HEARD = update(_TABLE).where(_TABLE.c.host == bindparam("of"))

@@ -59,7 +59,7 @@ def change(
 
 
 def remove(session: Session, group: str, if_revision: int | None) -> None:
-    row = _row(session, group)
+    row = _row(session, group, is_going=True)
     check_revision(decoded(row.document, SecurityGroup).revision_number, if_revision)
     if session.scalar(select(MembershipRow.port).where(MembershipRow.group == group).limit(1)) is not None:
         raise Conflict(f"Security Group {group} in use.", kind="SecurityGroupInUse")
@@ -68,10 +68,11 @@ def remove(session: Session, group: str, if_revision: int | None) -> None:
 
 
 def create_rules(session: Session, now: datetime, rules: Sequence[SecurityGroupRule]) -> None:
+    session.execute(_LOCK, {"groups": [rule.group_id for rule in rules]})
     for rule in rules:
         row = _row(session, rule.group_id)
-        if rule.remote_group_id is not None:
-            _row(session, rule.remote_group_id)
+        if rule.remote_group_id is not None and session.scalar(_NUMBER, {"group": rule.remote_group_id}) is None:
+            raise _unknown(rule.remote_group_id)
         for other in _with_rules(session, [row])[0].rules:
             if _means(other) == _means(rule):
                 raise Conflict(
@@ -83,6 +84,7 @@ def create_rules(session: Session, now: datetime, rules: Sequence[SecurityGroupR
 
 
 def remove_rule(session: Session, now: datetime, rule: str) -> None:
+    session.execute(_LOCK_OF_RULE, {"of": rule})
     row = session.scalar(select(RuleRow).where(RuleRow.id == rule))
     if row is None:
         raise NotFound(f"Security group rule {rule} does not exist", kind="SecurityGroupRuleNotFound")
@@ -90,11 +92,16 @@ def remove_rule(session: Session, now: datetime, rule: str) -> None:
     session.delete(row)
 
 
-def _row(session: Session, group: str) -> GroupRow:
-    row = session.scalar(select(GroupRow).where(GroupRow.id == group))
+def _row(session: Session, group: str, *, is_going: bool = False) -> GroupRow:
+    """The row, locked: against new members too if it is to go."""
+    row = session.scalar(select(GroupRow).where(GroupRow.id == group).with_for_update(key_share=not is_going))
     if row is None:
-        raise NotFound(f"Security group {group} does not exist", kind="SecurityGroupNotFound")
+        raise _unknown(group)
     return row
+
+
+def _unknown(group: str) -> NotFound:
+    return NotFound(f"Security group {group} does not exist", kind="SecurityGroupNotFound")
 
 
 def _bump(row: GroupRow, now: datetime) -> None:
@@ -125,3 +132,8 @@ _RULES = (
     .where(RuleRow.group.in_(bindparam("groups", expanding=True)))
     .order_by(RuleRow.number)
 )
+_NUMBER = select(GroupRow.number).where(GroupRow.id == bindparam("group"))
+# Groups are locked in their order, before their rules.
+_LOCKED = select(GroupRow.number).order_by(GroupRow.number).with_for_update(key_share=True)
+_LOCK = _LOCKED.where(GroupRow.id.in_(bindparam("groups", expanding=True)))
+_LOCK_OF_RULE = _LOCKED.where(GroupRow.id.in_(select(RuleRow.group).where(RuleRow.id == bindparam("of"))))

@@ -50,19 +50,24 @@ class Stored:
 
 
 @lru_cache
-def _query(names: frozenset[str]) -> Select[int, bytes, int | None, int | None]:
+def _query(names: frozenset[str], *, is_locked: bool) -> Select[int, bytes, int | None, int | None]:
     """Ports by these conditions, oldest first; built once, since building costs more than running."""
     query = select(PortRow.number, PortRow.document, PortRow.mark_epoch, PortRow.mark_sequence)
     for name in names:
         column: InstrumentedAttribute[Any] = getattr(PortRow, name)
         query = query.where(column.in_(bindparam(f"{name}s", expanding=True)))
-    return query.order_by(PortRow.number)
+    query = query.order_by(PortRow.number)
+    return query.with_for_update() if is_locked else query
 
 
-def stored(session: Session, **conditions: Collection[str] | None) -> list[Stored]:
-    """The ports whose columns have one of the values given for each; None is no condition."""
+def stored(session: Session, *, is_locked: bool, **conditions: Collection[str] | None) -> list[Stored]:
+    """The ports whose columns have one of the values given for each; None is no condition.
+
+    `is_locked` keeps them as they are for the transaction: for whoever will write them.
+    """
     given = {name: list(values) for name, values in conditions.items() if values is not None}
-    rows = session.execute(_query(frozenset(given)), {f"{name}s": values for name, values in given.items()})
+    query = _query(frozenset(given), is_locked=is_locked)
+    rows = session.execute(query, {f"{name}s": values for name, values in given.items()})
     return [Stored(number, _port(document, epoch, sequence)) for number, document, epoch, sequence in rows]
 
 
@@ -75,7 +80,8 @@ def _port(document: bytes, epoch: int | None, sequence: int | None) -> Port:
 
 
 def one(session: Session, port: PortId) -> Stored:
-    found = stored(session, id=[port])
+    """The port, to be written."""
+    found = stored(session, is_locked=True, id=[port])
     if not found:
         raise NotFound(f"Port {port} could not be found.", kind="PortNotFound")
     return found[0]
@@ -147,11 +153,23 @@ def write_each(
     return done
 
 
+def lock_subnets_of(session: Session, port: PortId) -> None:
+    """Before the port, if its addresses are to change: as whoever changes a subnet locks it before its ports."""
+    session.execute(_SUBNETS_OF_PORT, {"of": port})
+
+
+def create_all(writing: Writing, ports: Sequence[NewPort]) -> list[Port]:
+    networks = {new.port.network_id for new in ports}
+    if len(networks) > 1:  # all at once, in their order: each by itself might wait for one that waits for us
+        writing.session.execute(_SUBNETS_OF_MANY, {"networks": list(networks)})
+    return [create(writing, new) for new in ports]
+
+
 def create(writing: Writing, new: NewPort) -> Port:
     session, port = writing.session, new.port
     if session.scalar(_NETWORK, {"of": port.network_id}) is None:
         raise NotFound(f"Network {port.network_id} could not be found.", kind="NetworkNotFound")
-    if stored(session, id=[port.id]):
+    if stored(session, is_locked=False, id=[port.id]):
         raise Conflict(f"Port {port.id} already exists.", kind="PortExists")
     _check_mac(session, port)
     port = new.then(replace(port, fixed_ips=_chosen(session, port.network_id, new.addresses, other_than=port.id)))
@@ -254,9 +272,15 @@ _FREE = delete(_ALLOCATIONS).where(_ALLOCATIONS.c.port == bindparam("of"))
 _HOLD = insert(_ALLOCATIONS)
 _LEAVE = delete(_MEMBERSHIPS).where(_MEMBERSHIPS.c.port == bindparam("of"))
 _JOIN = insert(_MEMBERSHIPS)
-_NETWORK = select(NetworkRow.number).where(NetworkRow.id == bindparam("of"))
+_NETWORK = select(NetworkRow.number).where(NetworkRow.id == bindparam("of")).with_for_update(read=True, key_share=True)
 _GROUP = select(GroupRow.number).where(GroupRow.id == bindparam("of"))
-_SUBNETS = select(SubnetRow.document).where(SubnetRow.network == bindparam("of")).order_by(SubnetRow.number)
+# Locked: whoever chooses an address of a subnet chooses alone.
+_LOCKED_SUBNETS = select(SubnetRow.document).order_by(SubnetRow.number).with_for_update(key_share=True)
+_SUBNETS = _LOCKED_SUBNETS.where(SubnetRow.network == bindparam("of"))
+_SUBNETS_OF_MANY = _LOCKED_SUBNETS.where(SubnetRow.network.in_(bindparam("networks", expanding=True)))
+_SUBNETS_OF_PORT = _LOCKED_SUBNETS.where(
+    SubnetRow.network.in_(select(PortRow.network).where(PortRow.id == bindparam("of")))
+)
 _SAME_MAC = select(PortRow.number).where(
     PortRow.network == bindparam("network"), PortRow.mac == bindparam("mac"), PortRow.id != bindparam("of")
 )

@@ -1,4 +1,4 @@
-"""Networks' and subnets' part of a transaction."""
+"""Networks' and subnets' part of a transaction. Rows are locked in this order: networks, subnets, ports."""
 
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import replace
@@ -67,9 +67,9 @@ def change_network(
 
 def remove_network(writing: Writing, network: NetworkId, if_revision: int | None) -> Sequence[Port]:
     session = writing.session
-    row = _network(session, network)
+    row = _network(session, network, is_going=True)
     check_revision(decoded(row.document, Network).revision_number, if_revision)
-    ports = stored(session, network=[network])
+    ports = stored(session, is_locked=True, network=[network])
     users = [row.port.id for row in ports if row.port.device_owner != DHCP_OWNER]
     if users:
         raise Conflict(
@@ -85,6 +85,7 @@ def remove_network(writing: Writing, network: NetworkId, if_revision: int | None
 
 
 def create_subnets(session: Session, now: datetime, subnets: Sequence[Subnet]) -> None:
+    session.execute(_LOCK_NETWORKS, {"ids": [subnet.network_id for subnet in subnets]})
     for subnet in subnets:
         check_no_overlap(IPv4Network(subnet.cidr), _subnets_of(session, subnet.network_id))
         change_network(session, now, subnet.network_id, _having(subnet.id))
@@ -120,6 +121,7 @@ def change_subnet(
     writing: Writing, subnet: SubnetId, change: Callable[[Subnet], Subnet], if_revision: int | None = None
 ) -> SubnetChanged:
     session, now = writing.session, writing.now
+    session.execute(_LOCK_NETWORK_OF, {"of": subnet})
     row = _subnet(session, subnet)
     before = decoded(row.document, Subnet)
     check_revision(before.revision_number, if_revision)
@@ -136,18 +138,23 @@ def change_subnet(
 def _awaiting_less(writing: Writing, network: NetworkId) -> Sequence[Changed]:
     """The ports that awaited a DHCP server of this network that none of its subnets gives them now."""
     served = {subnet.id for subnet in _subnets_of(writing.session, network) if subnet.enable_dhcp}
-    rows = [row for row in stored(writing.session, network=[network]) if Provisioner.DHCP in row.port.awaiting]
+    rows = [
+        row
+        for row in stored(writing.session, is_locked=True, network=[network])
+        if Provisioner.DHCP in row.port.awaiting
+    ]
     done = write_each(writing, rows, lambda _: lambda port: dhcp_unneeded(port, served))
     return [one for one in done.values() if isinstance(one, Changed) and one.after is not one.before]
 
 
 def remove_subnet(writing: Writing, subnet: SubnetId, if_revision: int | None) -> Sequence[Port]:
     session = writing.session
-    row = _subnet(session, subnet)
+    session.execute(_LOCK_NETWORK_OF, {"of": subnet})
+    row = _subnet(session, subnet, is_going=True)
     found = decoded(row.document, Subnet)
     check_revision(found.revision_number, if_revision)
     held = select(AllocationRow.port).where(AllocationRow.subnet == subnet)
-    ports = stored(session, id=session.scalars(held).all())
+    ports = stored(session, is_locked=True, id=session.scalars(held).all())
     if any(row.port.device_owner != DHCP_OWNER for row in ports):
         raise Conflict(
             f"Unable to complete operation on subnet {subnet}: One or more ports have an IP allocation from this "
@@ -188,15 +195,25 @@ def _subnets_of(session: Session, network: NetworkId) -> Sequence[Subnet]:
     return subnets(session, None, of=[network])
 
 
-def _network(session: Session, network: NetworkId) -> NetworkRow:
-    row = session.scalar(select(NetworkRow).where(NetworkRow.id == network))
+def _network(session: Session, network: NetworkId, *, is_going: bool = False) -> NetworkRow:
+    """The row, locked: against new ports too if it is to go."""
+    query = select(NetworkRow).where(NetworkRow.id == network)
+    row = session.scalar(query.with_for_update(key_share=not is_going))
     if row is None:
         raise NotFound(f"Network {network} could not be found.", kind="NetworkNotFound")
     return row
 
 
-def _subnet(session: Session, subnet: SubnetId) -> SubnetRow:
-    row = session.scalar(select(SubnetRow).where(SubnetRow.id == subnet))
+def _subnet(session: Session, subnet: SubnetId, *, is_going: bool = False) -> SubnetRow:
+    query = select(SubnetRow).where(SubnetRow.id == subnet)
+    row = session.scalar(query.with_for_update(key_share=not is_going))
     if row is None:
         raise NotFound(f"Subnet {subnet} could not be found.", kind="SubnetNotFound")
     return row
+
+
+_LOCKED_NETWORKS = select(NetworkRow.number).order_by(NetworkRow.number).with_for_update(key_share=True)
+_LOCK_NETWORKS = _LOCKED_NETWORKS.where(NetworkRow.id.in_(bindparam("ids", expanding=True)))
+_LOCK_NETWORK_OF = _LOCKED_NETWORKS.where(
+    NetworkRow.id.in_(select(SubnetRow.network).where(SubnetRow.id == bindparam("of")))
+)

@@ -1,0 +1,208 @@
+"""PostgreSQL by asyncpg: the same units of work as on SQLite, several side by side, in a schema for each service."""
+
+import asyncio
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any, TypeVar
+from urllib.parse import urlsplit
+
+import asyncpg
+from asyncpg.exceptions import InterfaceError, PostgresError
+from sqlalchemy import event, text
+from sqlalchemy.exc import DBAPIError, DisconnectionError
+from sqlalchemy.exc import TimeoutError as NoneFree
+from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, create_async_engine
+from sqlalchemy.orm import Session
+
+from moorage.adapters.database.locks import hold
+from moorage.adapters.database.schema import Schema, require_known, revision_of
+from moorage.domain.errors import Conflict, Full, Invalid, MoorageError, Unavailable
+
+T = TypeVar("T")
+
+CONNECTIONS = 5  # of each service in each process: one loop keeps no more than a few busy
+LIMIT = 8.0  # seconds, for a unit of work with all its waiting
+CONNECT_LIMIT = 3.0  # seconds
+TRIES = 5
+TRIES_OF_CONFLICT = 2  # the second look sees what the first could not, and says so in its own words
+SETTINGS = {
+    "statement_timeout": "6s",
+    "lock_timeout": "4s",
+    "idle_in_transaction_session_timeout": "10s",
+    "tcp_keepalives_idle": "5",  # seconds; a client whose machine is gone holds nothing for longer than about 11
+    "tcp_keepalives_interval": "2",
+    "tcp_keepalives_count": "3",
+    "jit": "off",  # our statements are over before they are compiled
+}
+_AGAIN = {
+    "40001": TRIES,  # serialization failure
+    "40P01": TRIES,  # deadlock
+    "0A000": TRIES,  # a plan from before an upgrade of the tables
+    "23505": TRIES_OF_CONFLICT,  # unique violation
+    "23503": TRIES_OF_CONFLICT,  # foreign key violation
+}
+_ONE = text("SELECT 1")
+
+
+class PostgresDatabase:
+    """Fulfils engine.Database.
+
+    The isolation is READ COMMITTED: whoever decides by what it has read locks it, rows in the order of their numbers.
+    What collides all the same is run again. A unit of work is plain code in a greenlet, which asyncpg's waiting
+    suspends; so it cannot await anything else while its transaction is open.
+    """
+
+    def __init__(self, url: str, schema: Schema) -> None:
+        self._url = url
+        self._schema = schema
+        self._engine = _engine(url, schema)
+
+    async def run(self, act: str, work: Callable[[Session], T]) -> T:
+        with _in_our_words(act, self._url):
+            async with asyncio.timeout(LIMIT):
+                tries = 1
+                while True:
+                    try:
+                        return await self._once(work)
+                    except DBAPIError as error:
+                        if tries >= _AGAIN.get(_state(error.orig), 1):
+                            raise
+                    tries += 1
+
+    async def _once(self, work: Callable[[Session], T]) -> T:
+        def unit(session: Session) -> T:
+            with session.begin():
+                return work(session)
+
+        async with AsyncSession(self._engine, expire_on_commit=False) as session:
+            return await session.run_sync(unit)
+
+    async def check(self) -> None:
+        await self.run("reading the database", lambda session: session.execute(_ONE))
+
+    async def close(self) -> None:
+        await self._engine.dispose()
+
+    async def require_current(self) -> None:
+        """Raises Invalid unless the tables are those that this version knows, Unavailable."""
+        found = await self.run("reading the database", lambda session: revision_of(session.connection()))
+        if found == self._schema.head:
+            return
+        place = _place(self._url, self._schema)
+        if found is None:
+            raise Invalid(f"{place} has no tables of Moorage's: `moorage db upgrade` makes them")
+        from moorage.adapters.database.migrating import revisions
+
+        require_known(found, self._schema, revisions(self._schema), place, "use that version")
+        raise Invalid(
+            f"{place} was made by an older version of Moorage (its tables stand at {found}, this one wants "
+            f"{self._schema.head}): `moorage db upgrade` brings it up to date"
+        )
+
+
+async def open_postgresql(url: str, schema: Schema) -> PostgresDatabase:
+    """The schema's part of the database at `url` (postgresql://…, as libpq writes it), which must be up to date.
+
+    Raises Invalid for one that is not, Unavailable.
+    """
+    database = PostgresDatabase(url, schema)
+    try:
+        await database.require_current()
+    except MoorageError:
+        await database.close()
+        raise
+    return database
+
+
+def shown(url: str) -> str:
+    """The URL without the secrets that it may hold."""
+    parts = urlsplit(url)
+    return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"
+
+
+async def connect(url: str, schema: Schema, *, command_limit: float | None = LIMIT) -> Any:
+    """A connection of asyncpg's own, whose names are the schema's."""
+    names = {"search_path": schema.name, "application_name": f"moorage {schema.name}"}
+    return await asyncpg.connect(  # type: ignore[no-untyped-call]
+        url, timeout=CONNECT_LIMIT, command_timeout=command_limit, server_settings={**SETTINGS, **names}
+    )
+
+
+async def upgrade_postgresql(url: str, schema: Schema) -> tuple[str | None, str]:
+    """Make the service's tables, or bring them up to date: in one transaction, one at a time. Repeatable.
+
+    Returns the migrations that they stood at and stand at. Raises Invalid for a newer version's, Unavailable.
+    """
+    from moorage.adapters.database import migrating
+
+    assert schema.head is not None
+
+    def work(session: Session) -> str | None:
+        hold(session, f"upgrading {schema.name}")
+        for setting in ("statement_timeout = 0", "idle_in_transaction_session_timeout = 0", "lock_timeout = '30s'"):
+            session.execute(text(f"SET LOCAL {setting}"))
+        session.execute(text(f"CREATE SCHEMA IF NOT EXISTS {schema.name}"))
+        connection = session.connection()
+        found = revision_of(connection)
+        if found is not None:
+            require_known(found, schema, migrating.revisions(schema), _place(url, schema), "use that version")
+        migrating.upgrade(connection, schema)
+        return found
+
+    engine = _engine(url, schema, command_limit=None)
+    try:
+        with _in_our_words(f"upgrading {schema.name}", url):
+            async with AsyncSession(engine) as session, session.begin():
+                return await session.run_sync(work), schema.head
+    finally:
+        await engine.dispose()
+
+
+def _place(url: str, schema: Schema) -> str:
+    return f"the schema {schema.name} of {shown(url)}"
+
+
+def _engine(url: str, schema: Schema, *, command_limit: float | None = LIMIT) -> AsyncEngine:
+    engine = create_async_engine(
+        "postgresql+asyncpg://",
+        async_creator=lambda: connect(url, schema, command_limit=command_limit),
+        pool_size=CONNECTIONS,
+        max_overflow=0,
+        pool_timeout=LIMIT,
+    )
+
+    @event.listens_for(engine.sync_engine, "checkout")
+    def refuse_closed(connection: Any, _record: object, _proxy: object) -> None:
+        """The pool then takes another; one that the server has closed is known without asking."""
+        if connection.driver_connection.is_closed():
+            raise DisconnectionError
+
+    return engine
+
+
+@contextmanager
+def _in_our_words(act: str, url: str) -> Iterator[None]:
+    try:
+        yield
+    except (DBAPIError, PostgresError, InterfaceError, OSError, NoneFree) as error:
+        raise _ours(error, act, url) from error
+
+
+def _ours(error: Exception, act: str, url: str) -> MoorageError:
+    said = error.orig if isinstance(error, DBAPIError) and error.orig else error
+    state = _state(said)
+    what = str(said).partition(">: ")[2] or str(said) or type(said).__name__  # less the driver's class
+    if state.startswith("23"):
+        return Conflict(f"{act}: {what}")
+    if state.startswith("22"):
+        return Invalid(f"{act}: {what}")
+    if isinstance(said, TimeoutError):
+        what = "it did not answer in time"
+    elif isinstance(said, NoneFree):
+        what = "too much is waiting for it"
+    kind = Full if state == "53100" else Unavailable
+    return kind(f"{act}: the database cannot be used: {what} ({shown(url)})")
+
+
+def _state(error: object) -> str:
+    return getattr(error, "sqlstate", None) or ""
