@@ -95,7 +95,10 @@ class Client:
 
     async def facts(self, server: str) -> list[Fact]:
         """All that the timeline has of a server."""
-        raw = await self._send("GET", f"{self.url}/timeline/v1/servers/{server}", None)
+        if not self._endpoints:
+            await self.log_in()
+        base = self._endpoints["compute"].removesuffix("/compute/v2.1")  # whose company the timeline keeps
+        raw = await self._send("GET", f"{base}/timeline/v1/servers/{server}", None)
         with translating({msgspec.MsgspecError: Unavailable}, f"reading the timeline of {server}"):
             return from_wire(msgspec.json.decode(raw, type=_Facts).facts)
 

@@ -1,47 +1,32 @@
-"""The control plane's services on their stores, spoken to through one ASGI application and one bus."""
+"""The control plane's services in one process, spoken to through one ASGI application and one bus."""
 
 import secrets
-from collections.abc import Callable, Mapping, Set
+from collections.abc import Callable, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from datetime import datetime
-from functools import partial
 from typing import Never
-from uuid import uuid4
 
 from moorage.adapters.buffered.timeline import BufferedTimeline
-from moorage.adapters.database.compute import ComputeDatabase
-from moorage.adapters.database.identity import DatabaseIdentityStore
-from moorage.adapters.database.images import DatabaseImageStore
-from moorage.adapters.database.network import SqlNetworkStore
-from moorage.adapters.database.timeline import DatabaseFactStore
-from moorage.adapters.http.external_events_client import HttpExternalEvents
-from moorage.adapters.http.image_client import HttpImageApi
-from moorage.adapters.http.network_client import HttpNetworkApi
-from moorage.adapters.http.session import Session, error_of
+from moorage.adapters.http.session import Session
 from moorage.adapters.http.transport import InProcess
-from moorage.adapters.keys.making import new_key
 from moorage.adapters.memory.metrics import MemoryMetrics
 from moorage.app.databases import Databases, close, in_memory
-from moorage.app.health import Health, WatchedEvents
-from moorage.app.metering import counted
+from moorage.app.health import Health, SilentHosts
 from moorage.app.observing import ObservedTimeline
-from moorage.app.root import make_root
-from moorage.compute_api.bootstrap import bootstrap as bootstrap_flavors
-from moorage.compute_api.http.app import make_app as compute_app
+from moorage.app.serving.compute_api import make_compute_api
+from moorage.app.serving.doors import make_doors
+from moorage.app.serving.identity import make_identity
+from moorage.app.serving.image import make_image
+from moorage.app.serving.network import make_network
+from moorage.app.serving.part import Part, Surroundings
+from moorage.app.serving.timeline import make_timeline
 from moorage.compute_api.service import ComputeApiService
 from moorage.domain.agent import is_alive
-from moorage.domain.ids import HostName, ServerId
-from moorage.identity.bootstrap import bootstrap as bootstrap_identity
-from moorage.identity.http.door import make_app as identity_app
-from moorage.identity.revocations import Revocations
+from moorage.domain.ids import HostName
 from moorage.identity.service import IdentityService
-from moorage.identity.tokens import Signer
-from moorage.identity.verifier import Verifier
-from moorage.image.http import make_app as image_app
 from moorage.image.service import ImageService
 from moorage.kit.mount import Asgi, Mount
 from moorage.kit.supervise import supervise
-from moorage.network.http.app import make_app as network_app
 from moorage.network.service import NetworkService
 from moorage.seams.bus import Bus
 from moorage.seams.clock import Clock
@@ -50,8 +35,6 @@ from moorage.seams.image_files import ImageFiles
 from moorage.seams.metrics import Metrics
 from moorage.seams.passwords import Passwords
 from moorage.seams.timeline import Timeline
-from moorage.timeline.http import make_timeline_app
-from moorage.timeline.service import TimelineService
 
 INSIDE = "http://moorage"  # the base URL of calls that never leave the process
 
@@ -65,7 +48,7 @@ class Parts:
     passwords: Passwords
     image_files: ImageFiles
     private_key: bytes  # PEM, Ed25519
-    user_passwords: Mapping[str, str]  # of admin, demo, nova, neutron
+    user_passwords: Mapping[str, str]  # of those whom identity begins with
     databases: Databases = field(default_factory=in_memory)
     around_events: Callable[[ExternalEvents], ExternalEvents] = lambda events: events  # for stories: faults on the way
     around_timeline: Callable[[Timeline], Timeline] = lambda timeline: timeline  # for stories: who listens in
@@ -79,31 +62,23 @@ class ControlPlane:
 
     parts: Parts
     app: Asgi
+    services: Sequence[Part[object]]
     identity: IdentityService
     image: ImageService
     compute: ComputeApiService
     network: NetworkService
-    timeline: TimelineService
     telling: BufferedTimeline
     observed: ObservedTimeline
     health: Health
 
     async def bootstrap(self) -> None:
         """Users, roles, projects, flavors: what is missing of them. Repeatable."""
-        await bootstrap_identity(self.identity, self.parts.user_passwords)
-        await bootstrap_flavors(self.compute.store)
-        await self.image.recover()
+        for service in self.services:
+            await service.begin()
 
     async def run(self) -> Never:
-        await supervise(
-            [
-                ("revocations", self.identity.revocations.follow),
-                ("compute API", self.compute.run),
-                ("network", self.network.run),
-                ("timeline", self.timeline.run),
-                ("telling", self.telling.run),
-            ]
-        )
+        runners = [runner for service in self.services for runner in service.runners]
+        await supervise([*runners, ("telling", self.telling.run)])
 
     async def heard(self) -> Set[HostName]:
         """The hosts whose compute and agent are both alive, by their heartbeats."""
@@ -112,7 +87,7 @@ class ControlPlane:
         return computes & {agent.host for agent in await self.network.store.agents() if is_alive(agent, now)}
 
     def session(self, path: str, user: str = "nova", project: str = "service") -> Session:
-        """A service user's way to one of the services, without a socket."""
+        """A user's way to one of the services, without a socket."""
         return _session(self.app, self.identity, path, user, project)
 
     async def close(self) -> None:
@@ -121,66 +96,52 @@ class ControlPlane:
 
 def make_control_plane(parts: Parts) -> ControlPlane:
     """Everything but the hosts. The services meet only through `app`, as they would over HTTP."""
-    databases = parts.databases
+    databases, clock = parts.databases, parts.clock
     telling = BufferedTimeline(parts.bus)
     observed = ObservedTimeline(telling, parts.metrics)
-    told = parts.around_timeline(observed)
-    compute_store = ComputeDatabase(databases["compute"])
-    network_store = SqlNetworkStore(databases["network"], parts.clock)
     app = Mount()
-    identity = _identity(parts, DatabaseIdentityStore(databases["identity"]))
-    image = ImageService(DatabaseImageStore(databases["image"]), parts.image_files, parts.clock)
-    compute = ComputeApiService(
-        store=compute_store,
-        bus=parts.bus,
-        clock=parts.clock,
-        timeline=told,
-        network=HttpNetworkApi(_session(app, identity, "network", "nova")),
-        images=HttpImageApi(_session(app, identity, "image", "nova")),
-        new_id=lambda: str(uuid4()),
-        new_key=new_key,
+    identity = make_identity(
+        databases["identity"],
+        clock,
+        parts.passwords,
+        private_key=parts.private_key,
+        user_passwords=parts.user_passwords,
+        places={},
     )
-    events = WatchedEvents(parts.around_events(HttpExternalEvents(_session(app, identity, "compute/v2.1", "neutron"))))
-    network = NetworkService(
-        store=network_store,
+    around = Surroundings(
         bus=parts.bus,
-        clock=parts.clock,
-        timeline=told,
-        external_events=events,
-        new_id=lambda: str(uuid4()),
-        new_mac=_new_mac,
+        clock=clock,
+        timeline=parts.around_timeline(observed),
+        verifier=identity.service.verifier,
+        sessions=lambda path, user: _session(app, identity.service, path, user, "service"),
     )
-    timeline = TimelineService(DatabaseFactStore(databases["timeline"]), parts.bus)
-    services: Mapping[str, Asgi] = {
-        "identity": identity_app(identity),
-        "image": image_app(image, identity.verifier),
-        "compute": compute_app(compute, identity.verifier),
-        "network": network_app(network, identity.verifier),
-        "timeline": make_timeline_app(timeline, identity.verifier, partial(_require_visible, app)),
-    }
-    for name, service in services.items():
-        app.add(name, counted(name, service, parts.metrics))
+    image = make_image(databases["image"], parts.image_files, clock, around.verifier)
+    compute = make_compute_api(databases["compute"], around)
+    network = make_network(databases["network"], around, around_events=parts.around_events)
+    timeline = make_timeline(databases["timeline"], around)
+    services = [identity, image, compute, network, timeline]
     health = Health(
-        compute_store, network_store, parts.clock, tuple(databases.values()), events, lambda: telling.dropped
+        tuple(databases.values()),
+        services,
+        lambda: telling.dropped,
+        also=[SilentHosts(compute.service.store, network.service.store, clock).reasons],
     )
-    app.add_root(counted("root", make_root(health, parts.metrics), parts.metrics))
-    return ControlPlane(parts, app, identity, image, compute, network, timeline, telling, observed, health)
-
-
-def _identity(parts: Parts, store: DatabaseIdentityStore) -> IdentityService:
-    signer = Signer(parts.private_key)
-    revocations = Revocations(store.revocations, parts.clock)
-    return IdentityService(
-        store=store,
-        passwords=parts.passwords,
-        signer=signer,
-        revocations=revocations,
-        verifier=Verifier(signer, revocations, parts.clock),
-        clock=parts.clock,
+    make_doors(app, services, health, parts.metrics)
+    return ControlPlane(
+        parts=parts,
+        app=app,
+        services=services,
+        identity=identity.service,
+        image=image.service,
+        compute=compute.service,
+        network=network.service,
+        telling=telling,
+        observed=observed,
+        health=health,
     )
 
 
-def _session(app: Asgi, identity: IdentityService, path: str, user: str, project: str = "service") -> Session:
+def _session(app: Asgi, identity: IdentityService, path: str, user: str, project: str) -> Session:
     return Session(InProcess(app), f"{INSIDE}/{path}", _IssuedTokens(identity, user, project))
 
 
@@ -200,17 +161,6 @@ class _IssuedTokens:
             self._token = await self.identity.issue_for(self.user, self.project)
             self._renew_at = now + self.identity.token_life / 2
         return self._token
-
-
-async def _require_visible(app: Asgi, server: ServerId, token: str) -> None:
-    """Raises NotFound unless the bearer of `token` may see the server: compute is asked, as anybody would."""
-    reply = await InProcess(app).request("GET", f"{INSIDE}/compute/v2.1/servers/{server}", {"X-Auth-Token": token})
-    if reply.status != 200:
-        raise error_of(reply, "showing the server")
-
-
-def _new_mac() -> str:
-    return "fa:16:3e:" + ":".join(f"{byte:02x}" for byte in secrets.token_bytes(3))
 
 
 def new_password() -> str:

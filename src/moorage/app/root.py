@@ -1,5 +1,6 @@
 """What the cloud answers outside of its APIs, without a token: GET /, /healthz, /readyz, /metrics."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, cast
 
@@ -15,26 +16,27 @@ from moorage.seams.metrics import Metrics
 log = structlog.get_logger(__name__)
 
 
-def make_root(health: Health, metrics: Metrics) -> Asgi:
+PLACES = {"identity": "identity/v3", "compute": "compute/v2.1"}  # of others: their names
+
+
+def make_root(services: Sequence[str], health: Health, metrics: Metrics) -> Asgi:
     app: Any = falcon.asgi.App()
-    app.add_route("/", _Root())
+    app.add_route("/", _Root(services))
     app.add_route("/healthz", _Alive())
     app.add_route("/readyz", _Ready(health))
     app.add_route("/metrics", _Numbers(health, metrics))
     return cast(Asgi, app)
 
 
+@dataclass(frozen=True)
 class _Root:
     """What is where."""
 
+    services: Sequence[str]
+
     async def on_get(self, request: Request, response: Response) -> None:
         base = f"{request.scheme}://{request.netloc}"
-        places = {
-            "identity": f"{base}/identity/v3",
-            "compute": f"{base}/compute/v2.1",
-            "network": f"{base}/network",
-            "image": f"{base}/image",
-        }
+        places = {name: f"{base}/{PLACES.get(name, name)}" for name in self.services}
         send(response, {"moorage": places})
 
 

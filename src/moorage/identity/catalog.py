@@ -1,5 +1,6 @@
 """The catalog: where each service is, for those who know where one is."""
 
+from collections.abc import Mapping
 from typing import Any
 from uuid import NAMESPACE_URL, uuid5
 
@@ -12,8 +13,14 @@ SERVICES = (  # type, name, path below the base
 )
 
 
-def catalog(base: str) -> list[dict[str, Any]]:
-    """Every service with its three endpoints below `base`; their ids are the same each time."""
+Places = Mapping[str, str]
+"""What services are below, by their types; one that is missing is where identity is, as the caller reached it."""
+
+NOWHERE_ELSE: Places = {}
+
+
+def catalog(base: str, places: Places) -> list[dict[str, Any]]:
+    """Every service with its three endpoints, below `base` or its own place; their ids are the same each time."""
     return [
         {
             "id": _id(kind),
@@ -25,7 +32,7 @@ def catalog(base: str) -> list[dict[str, Any]]:
                     "interface": interface,
                     "region": REGION,
                     "region_id": REGION,
-                    "url": base + path,
+                    "url": places.get(kind, base).rstrip("/") + path,
                 }
                 for interface in ("public", "internal", "admin")
             ],

@@ -3,7 +3,6 @@
 from typing import Any
 
 from moorage.domain.identity import Domain, Grant, Project, Role, ScopeKind, User
-from moorage.identity.catalog import catalog
 from moorage.identity.tokens import Named, Token
 from moorage.wire.times import exact
 
@@ -20,7 +19,8 @@ def version(base: str) -> dict[str, Any]:
     }
 
 
-def token_view(token: Token, base: str, *, with_catalog: bool = True) -> dict[str, Any]:
+def token_view(token: Token, catalog: list[dict[str, Any]] | None) -> dict[str, Any]:
+    """`catalog` None: it was not wanted."""
     view: dict[str, Any] = {
         "methods": list(token.methods),
         "user": _named(token.user) | {"domain": _named(token.user_domain), "password_expires_at": None},
@@ -31,8 +31,8 @@ def token_view(token: Token, base: str, *, with_catalog: bool = True) -> dict[st
     if token.scope is None:
         return view
     view["roles"] = [_named(role) for role in token.roles]
-    if with_catalog:
-        view["catalog"] = catalog(base)
+    if catalog is not None:
+        view["catalog"] = catalog
     match token.scope.kind:
         case ScopeKind.PROJECT:
             assert token.scope_domain is not None, "a project has a domain"

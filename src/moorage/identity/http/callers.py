@@ -2,14 +2,15 @@
 
 from moorage.domain.caller import Caller
 from moorage.domain.errors import Forbidden
+from moorage.identity.catalog import Places
 from moorage.kit.web import Request, root_url
 
 ALLOWED = ("true", "1", "yes", "")  # the word alone, as in ?nocatalog, is a yes
 
 
-def base_url(request: Request, public_url: str | None) -> str:
-    """What all services are below, without a closing slash."""
-    return (public_url or root_url(request).removesuffix("/identity")).rstrip("/")
+def base_url(request: Request, places: Places) -> str:
+    """What identity is below, as clients reach it, without a closing slash."""
+    return (places.get("identity") or root_url(request).removesuffix("/identity")).rstrip("/")
 
 
 def caller_of(request: Request) -> Caller:

@@ -10,6 +10,7 @@ import msgspec
 from moorage.domain.caller import Caller
 from moorage.domain.errors import Forbidden, Invalid
 from moorage.domain.identity import Domain, Project, Role, User
+from moorage.identity.catalog import Places
 from moorage.identity.directory import Directory
 from moorage.identity.http.callers import base_url, caller_of, require_admin, require_reader
 from moorage.identity.requests import (
@@ -47,14 +48,14 @@ class Noun(Generic[Thing]):
         return f"{self.word}s"
 
 
-def add_directory(app: falcon.asgi.App[Request, Response], service: IdentityService, public_url: str | None) -> None:
+def add_directory(app: falcon.asgi.App[Request, Response], service: IdentityService, places: Places) -> None:
     directory = Directory(service)
     by_name = {"name": "name", "enabled": "is_enabled"}
     in_domain = by_name | {"domain_id": "domain_id"}
     _add_noun(
         app,
         service,
-        public_url,
+        places,
         Noun(
             Domain,
             "domain",
@@ -68,7 +69,7 @@ def add_directory(app: falcon.asgi.App[Request, Response], service: IdentityServ
     _add_noun(
         app,
         service,
-        public_url,
+        places,
         Noun(
             Project,
             "project",
@@ -82,7 +83,7 @@ def add_directory(app: falcon.asgi.App[Request, Response], service: IdentityServ
     _add_noun(
         app,
         service,
-        public_url,
+        places,
         Noun(
             User,
             "user",
@@ -96,7 +97,7 @@ def add_directory(app: falcon.asgi.App[Request, Response], service: IdentityServ
     _add_noun(
         app,
         service,
-        public_url,
+        places,
         Noun(
             Role,
             "role",
@@ -107,21 +108,21 @@ def add_directory(app: falcon.asgi.App[Request, Response], service: IdentityServ
             lambda caller, id: False,
         ),
     )
-    app.add_route("/v3/users/{id}/projects", _ProjectsOfUser(service, public_url))
+    app.add_route("/v3/users/{id}/projects", _ProjectsOfUser(service, places))
     app.add_route("/v3/users/{id}/password", _Password(directory))
 
 
 def _add_noun(
-    app: falcon.asgi.App[Request, Response], service: IdentityService, public_url: str | None, noun: Noun[Thing]
+    app: falcon.asgi.App[Request, Response], service: IdentityService, places: Places, noun: Noun[Thing]
 ) -> None:
-    app.add_route(f"/v3/{noun.plural}", _All(service, public_url, noun))
-    app.add_route(f"/v3/{noun.plural}/{{id}}", _One(service, public_url, noun))
+    app.add_route(f"/v3/{noun.plural}", _All(service, places, noun))
+    app.add_route(f"/v3/{noun.plural}/{{id}}", _One(service, places, noun))
 
 
 @dataclass(frozen=True)
 class _All(Generic[Thing]):
     service: IdentityService
-    public_url: str | None
+    places: Places
     noun: Noun[Thing]
 
     async def on_get(self, request: Request, response: Response) -> None:
@@ -132,7 +133,7 @@ class _All(Generic[Thing]):
             for name, field in noun.filters.items()
             if (value := request.get_param(name)) is not None
         }
-        base = base_url(request, self.public_url)
+        base = base_url(request, self.places)
         found = await self.service.store.find(noun.kind, where)
         query = f"?{request.query_string}" if request.query_string else ""
         send(
@@ -145,13 +146,13 @@ class _All(Generic[Thing]):
         caller = caller_of(request)
         require_admin(caller, f"identity:create_{noun.word}")
         thing = await noun.add(await _enveloped(request, noun.word), caller)
-        send(response, {noun.word: noun.view(thing, base_url(request, self.public_url))}, 201)
+        send(response, {noun.word: noun.view(thing, base_url(request, self.places))}, 201)
 
 
 @dataclass(frozen=True)
 class _One(Generic[Thing]):
     service: IdentityService
-    public_url: str | None
+    places: Places
     noun: Noun[Thing]
 
     async def on_get(self, request: Request, response: Response, id: str) -> None:
@@ -159,13 +160,13 @@ class _One(Generic[Thing]):
         if not noun.is_own(caller, id):
             require_reader(caller, f"identity:get_{noun.word}")
         thing = await self.service.store.get(noun.kind, id)
-        send(response, {noun.word: noun.view(thing, base_url(request, self.public_url))})
+        send(response, {noun.word: noun.view(thing, base_url(request, self.places))})
 
     async def on_patch(self, request: Request, response: Response, id: str) -> None:
         noun = self.noun
         require_admin(caller_of(request), f"identity:update_{noun.word}")
         thing = await noun.change(id, await _enveloped(request, noun.word))
-        send(response, {noun.word: noun.view(thing, base_url(request, self.public_url))})
+        send(response, {noun.word: noun.view(thing, base_url(request, self.places))})
 
     async def on_delete(self, request: Request, response: Response, id: str) -> None:
         noun = self.noun
@@ -177,14 +178,14 @@ class _One(Generic[Thing]):
 @dataclass(frozen=True)
 class _ProjectsOfUser:
     service: IdentityService
-    public_url: str | None
+    places: Places
 
     async def on_get(self, request: Request, response: Response, id: str) -> None:
         caller = caller_of(request)
         if caller.user != id:
             require_reader(caller, "identity:list_user_projects")
         await self.service.store.get(User, id)
-        base = base_url(request, self.public_url)
+        base = base_url(request, self.places)
         found = await self.service.projects_of(id)
         views = [project_view(project, base) for project in found]
         send(response, listed("projects", views, base, f"/users/{id}/projects"))

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from moorage.domain.caller import Caller
 from moorage.domain.errors import NotFound, Unauthorized
+from moorage.identity.catalog import NOWHERE_ELSE, Places
 from moorage.identity.http.directory import add_directory
 from moorage.identity.http.grants import add_grants
 from moorage.identity.http.inventory import add_inventory
@@ -29,17 +30,17 @@ class _Authenticate:
             raise Unauthorized(REFUSED) from None
 
 
-def make_app(service: IdentityService, *, public_url: str | None = None) -> Asgi:
+def make_app(service: IdentityService, *, places: Places = NOWHERE_ELSE) -> Asgi:
     """The application, to be mounted under /identity.
 
-    `public_url` is what all services are below, as clients reach it; None: what the request's Host header says.
+    `places` is where clients reach the services; without it all are where the request's Host header says.
     """
     app = make_web_app(authenticate=_Authenticate(service), render=identity_error, is_open=_is_open, refused=HttpFault)
-    add_versions(app, public_url)
-    add_tokens(app, service, public_url)
-    add_directory(app, service, public_url)
-    add_grants(app, service, public_url)
-    add_inventory(app, service, public_url)
+    add_versions(app, places)
+    add_tokens(app, service, places)
+    add_directory(app, service, places)
+    add_grants(app, service, places)
+    add_inventory(app, service, places)
 
     async def mountable(scope: Scope, receive: Receive, send: Send) -> None:
         await app(dict(scope), receive, send)

@@ -7,6 +7,7 @@ import falcon.asgi
 
 from moorage.domain.errors import NotFound
 from moorage.domain.identity import WHOLE_SYSTEM, Domain, Grant, Project, Role, Scope, ScopeKind, User
+from moorage.identity.catalog import Places
 from moorage.identity.directory import Directory
 from moorage.identity.http.callers import base_url, caller_of, is_asked, require_admin, require_reader
 from moorage.identity.service import IdentityService
@@ -14,21 +15,21 @@ from moorage.identity.views import assignment_view, listed, role_view
 from moorage.kit.web import Request, Response, send, send_nothing
 
 
-def add_grants(app: falcon.asgi.App[Request, Response], service: IdentityService, public_url: str | None) -> None:
+def add_grants(app: falcon.asgi.App[Request, Response], service: IdentityService, places: Places) -> None:
     for kind, path in (
         (ScopeKind.PROJECT, "/v3/projects/{id}/users/{user}/roles"),
         (ScopeKind.DOMAIN, "/v3/domains/{id}/users/{user}/roles"),
         (ScopeKind.SYSTEM, "/v3/system/users/{user}/roles"),
     ):
-        app.add_route(path, _Granted(service, public_url, kind))
+        app.add_route(path, _Granted(service, places, kind))
         app.add_route(f"{path}/{{role}}", _Grant(service, kind))
-    app.add_route("/v3/role_assignments", _Assignments(service, public_url))
+    app.add_route("/v3/role_assignments", _Assignments(service, places))
 
 
 @dataclass(frozen=True)
 class _Granted:
     service: IdentityService
-    public_url: str | None
+    places: Places
     kind: ScopeKind
 
     async def on_get(self, request: Request, response: Response, user: str, id: str = WHOLE_SYSTEM) -> None:
@@ -40,7 +41,7 @@ class _Granted:
         elif self.kind is ScopeKind.DOMAIN:
             await store.get(Domain, id)
         held = {grant.role_id for grant in await store.grants(user=user, scope=Scope(self.kind, id))}
-        base = base_url(request, self.public_url)
+        base = base_url(request, self.places)
         views = [role_view(role, base) for role in await store.find(Role) if role.id in held]
         send(response, listed("roles", views, base, request.path.removeprefix("/v3")))
 
@@ -75,7 +76,7 @@ class _Grant:
 @dataclass(frozen=True)
 class _Assignments:
     service: IdentityService
-    public_url: str | None
+    places: Places
 
     async def on_get(self, request: Request, response: Response) -> None:
         caller = caller_of(request)
@@ -83,7 +84,7 @@ class _Assignments:
         grants = await self.service.store.grants(
             user=request.get_param("user.id"), scope=_scope_of(request), role=request.get_param("role.id")
         )
-        base = base_url(request, self.public_url)
+        base = base_url(request, self.places)
         views = [assignment_view(grant, base) for grant in grants]
         if is_asked(request, "include_names"):
             await self._name(views)

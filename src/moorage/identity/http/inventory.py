@@ -8,29 +8,29 @@ import falcon.asgi
 
 from moorage.domain.errors import NotFound
 from moorage.domain.identity import User
-from moorage.identity.catalog import REGION, catalog
+from moorage.identity.catalog import REGION, Places, catalog
 from moorage.identity.http.callers import base_url, caller_of, require_reader
 from moorage.identity.service import IdentityService
 from moorage.identity.views import listed
 from moorage.kit.web import Request, Response, send
 
 
-def add_inventory(app: falcon.asgi.App[Request, Response], service: IdentityService, public_url: str | None) -> None:
+def add_inventory(app: falcon.asgi.App[Request, Response], service: IdentityService, places: Places) -> None:
     for word, filters, inventory in (
         ("service", ("type", "name"), _services),
         ("endpoint", ("service_id", "interface", "region_id", "region"), _endpoints),
         ("region", ("parent_region_id",), _regions),
         ("group", (), _groups),
     ):
-        app.add_route(f"/v3/{word}s", _All(word, filters, inventory, public_url))
-        app.add_route(f"/v3/{word}s/{{id}}", _One(word, inventory, public_url))
-    app.add_route("/v3/users/{id}/groups", _GroupsOfUser(service, public_url))
+        app.add_route(f"/v3/{word}s", _All(word, filters, inventory, places))
+        app.add_route(f"/v3/{word}s/{{id}}", _One(word, inventory, places))
+    app.add_route("/v3/users/{id}/groups", _GroupsOfUser(service, places))
 
 
-Inventory = Callable[[str], list[dict[str, Any]]]
+Inventory = Callable[[str, Places], list[dict[str, Any]]]
 
 
-def _services(base: str) -> list[dict[str, Any]]:
+def _services(base: str, places: Places) -> list[dict[str, Any]]:
     return [
         {
             "id": service["id"],
@@ -40,11 +40,11 @@ def _services(base: str) -> list[dict[str, Any]]:
             "enabled": True,
             "links": {"self": f"{base}/identity/v3/services/{service['id']}"},
         }
-        for service in catalog(base)
+        for service in catalog(base, places)
     ]
 
 
-def _endpoints(base: str) -> list[dict[str, Any]]:
+def _endpoints(base: str, places: Places) -> list[dict[str, Any]]:
     return [
         {
             **endpoint,
@@ -52,17 +52,17 @@ def _endpoints(base: str) -> list[dict[str, Any]]:
             "enabled": True,
             "links": {"self": f"{base}/identity/v3/endpoints/{endpoint['id']}"},
         }
-        for service in catalog(base)
+        for service in catalog(base, places)
         for endpoint in service["endpoints"]
     ]
 
 
-def _regions(base: str) -> list[dict[str, Any]]:
+def _regions(base: str, _places: Places) -> list[dict[str, Any]]:
     links = {"self": f"{base}/identity/v3/regions/{REGION}"}
     return [{"id": REGION, "description": "", "parent_region_id": None, "links": links}]
 
 
-def _groups(_base: str) -> list[dict[str, Any]]:
+def _groups(_base: str, _places: Places) -> list[dict[str, Any]]:
     return []
 
 
@@ -71,12 +71,12 @@ class _All:
     word: str
     filters: tuple[str, ...]
     inventory: Inventory
-    public_url: str | None
+    places: Places
 
     async def on_get(self, request: Request, response: Response) -> None:
         require_reader(caller_of(request), f"identity:list_{self.word}s")
-        base = base_url(request, self.public_url)
-        found = self.inventory(base)
+        base = base_url(request, self.places)
+        found = self.inventory(base, self.places)
         for name in self.filters:
             wanted = request.get_param(name)
             if wanted is not None:
@@ -88,11 +88,11 @@ class _All:
 class _One:
     word: str
     inventory: Inventory
-    public_url: str | None
+    places: Places
 
     async def on_get(self, request: Request, response: Response, id: str) -> None:
         require_reader(caller_of(request), f"identity:get_{self.word}")
-        for thing in self.inventory(base_url(request, self.public_url)):
+        for thing in self.inventory(base_url(request, self.places), self.places):
             if thing["id"] == id:
                 send(response, {self.word: thing})
                 return
@@ -102,11 +102,11 @@ class _One:
 @dataclass(frozen=True)
 class _GroupsOfUser:
     service: IdentityService
-    public_url: str | None
+    places: Places
 
     async def on_get(self, request: Request, response: Response, id: str) -> None:
         caller = caller_of(request)
         if caller.user != id:
             require_reader(caller, "identity:list_groups_for_user")
         await self.service.store.get(User, id)
-        send(response, listed("groups", [], base_url(request, self.public_url), f"/users/{id}/groups"))
+        send(response, listed("groups", [], base_url(request, self.places), f"/users/{id}/groups"))

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import falcon.asgi
 
 from moorage.domain.errors import Forbidden
-from moorage.identity.catalog import catalog
+from moorage.identity.catalog import Places, catalog
 from moorage.identity.http.callers import base_url, caller_of, is_asked
 from moorage.identity.requests import AuthBody
 from moorage.identity.service import IdentityService
@@ -15,18 +15,18 @@ from moorage.kit.web import Request, Response, body_of, send, send_nothing
 from moorage.wire.json import read
 
 
-def add_tokens(app: falcon.asgi.App[Request, Response], service: IdentityService, public_url: str | None) -> None:
-    app.add_route("/v3/auth/tokens", _Tokens(service, public_url))
-    app.add_route("/v3/auth/catalog", _Catalog(service, public_url))
-    app.add_route("/v3/auth/projects", _Projects(service, public_url))
-    app.add_route("/v3/auth/domains", _Domains(service, public_url))
-    app.add_route("/v3/auth/system", _System(service, public_url))
+def add_tokens(app: falcon.asgi.App[Request, Response], service: IdentityService, places: Places) -> None:
+    app.add_route("/v3/auth/tokens", _Tokens(service, places))
+    app.add_route("/v3/auth/catalog", _Catalog(service, places))
+    app.add_route("/v3/auth/projects", _Projects(service, places))
+    app.add_route("/v3/auth/domains", _Domains(service, places))
+    app.add_route("/v3/auth/system", _System(service, places))
 
 
 @dataclass(frozen=True)
 class _Tokens:
     service: IdentityService
-    public_url: str | None
+    places: Places
 
     async def on_post(self, request: Request, response: Response) -> None:
         body = read(await body_of(request), AuthBody)
@@ -60,34 +60,31 @@ class _Tokens:
     def _show(self, request: Request, response: Response, text: str, token: Token, status: int) -> None:
         response.set_header("X-Subject-Token", text)
         response.set_header("Vary", "X-Auth-Token")
-        with_catalog = not is_asked(request, "nocatalog")
-        send(
-            response,
-            {"token": token_view(token, base_url(request, self.public_url), with_catalog=with_catalog)},
-            status,
-        )
+        is_wanted = not is_asked(request, "nocatalog")
+        services = catalog(base_url(request, self.places), self.places) if is_wanted else None
+        send(response, {"token": token_view(token, services)}, status)
 
 
 @dataclass(frozen=True)
 class _Catalog:
     service: IdentityService
-    public_url: str | None
+    places: Places
 
     async def on_get(self, request: Request, response: Response) -> None:
         token = self.service.look_at(request.get_header("X-Auth-Token") or "")
         if token.scope is None:
             raise Forbidden("You are not authorized to perform the requested action: a scoped token is needed.")
-        base = base_url(request, self.public_url)
-        send(response, listed("catalog", catalog(base), base, "/auth/catalog"))
+        base = base_url(request, self.places)
+        send(response, listed("catalog", catalog(base, self.places), base, "/auth/catalog"))
 
 
 @dataclass(frozen=True)
 class _Projects:
     service: IdentityService
-    public_url: str | None
+    places: Places
 
     async def on_get(self, request: Request, response: Response) -> None:
-        base = base_url(request, self.public_url)
+        base = base_url(request, self.places)
         found = await self.service.projects_of(caller_of(request).user)
         send(response, listed("projects", [project_view(project, base) for project in found], base, "/auth/projects"))
 
@@ -95,10 +92,10 @@ class _Projects:
 @dataclass(frozen=True)
 class _Domains:
     service: IdentityService
-    public_url: str | None
+    places: Places
 
     async def on_get(self, request: Request, response: Response) -> None:
-        base = base_url(request, self.public_url)
+        base = base_url(request, self.places)
         found = await self.service.domains_of(caller_of(request).user)
         send(response, listed("domains", [domain_view(domain, base) for domain in found], base, "/auth/domains"))
 
@@ -106,9 +103,9 @@ class _Domains:
 @dataclass(frozen=True)
 class _System:
     service: IdentityService
-    public_url: str | None
+    places: Places
 
     async def on_get(self, request: Request, response: Response) -> None:
-        base = base_url(request, self.public_url)
+        base = base_url(request, self.places)
         is_on_system = await self.service.is_on_system(caller_of(request).user)
         send(response, listed("system", [{"all": True}] if is_on_system else [], base, "/auth/system"))

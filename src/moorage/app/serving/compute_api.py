@@ -1,0 +1,37 @@
+"""Compute API put together (hops asked, heard)."""
+
+from functools import partial
+from uuid import uuid4
+
+from moorage.adapters.database.compute import ComputeDatabase
+from moorage.adapters.database.engine import Database
+from moorage.adapters.http.image_client import HttpImageApi
+from moorage.adapters.http.network_client import HttpNetworkApi
+from moorage.adapters.keys.making import new_key
+from moorage.app.serving.part import Part, Surroundings
+from moorage.compute_api.bootstrap import bootstrap
+from moorage.compute_api.http.app import make_app
+from moorage.compute_api.service import ComputeApiService
+
+USER = "nova"
+
+
+def make_compute_api(database: Database, around: Surroundings) -> Part[ComputeApiService]:
+    store = ComputeDatabase(database)
+    service = ComputeApiService(
+        store=store,
+        bus=around.bus,
+        clock=around.clock,
+        timeline=around.timeline,
+        network=HttpNetworkApi(around.sessions("network", USER)),
+        images=HttpImageApi(around.sessions("image", USER)),
+        new_id=lambda: str(uuid4()),
+        new_key=new_key,
+    )
+    return Part(
+        "compute",
+        service,
+        make_app(service, around.verifier),
+        runners=[("compute API", service.run)],
+        begin=partial(bootstrap, store),
+    )
