@@ -31,12 +31,13 @@ class Ups:
 
     def __init__(self, shell: Shell) -> None:
         self.shell = shell
+        self.kind = "netns"
         self.state = StateDir(shell.home / "state" / "moorage")
         self.place = runtime.place_of(self.state.cloud)
 
     def up(self, *more: str) -> Any:
         """Start it; its status."""
-        started = self.shell.moorage("up", "--host-kind", "netns", "--listen", "127.0.0.1:0", "--detach", *more)
+        started = self.shell.moorage("up", "--host-kind", self.kind, "--listen", "127.0.0.1:0", "--detach", *more)
         assert started.returncode == 0, started.stderr
         return self.shell.json("status")
 
@@ -72,6 +73,15 @@ class Ups:
         return (
             (found["status"], "", None) if port is None else (found["status"], port["status"], port["binding:profile"])
         )
+
+    async def said(self, server: str, words: str, *, times: int = 1) -> str:
+        """The guest's console, once `words` stand in it so many times."""
+        async with logged_in(account_in(self.state.clouds_yaml, "moorage")) as member, asyncio.timeout(20):
+            while True:
+                answer = await member.call("POST", "compute", f"/servers/{server}/action", {"os-getConsoleOutput": {}})
+                if str(answer["output"]).count(words) >= times:
+                    return str(answer["output"])
+                await asyncio.sleep(0.02)
 
     async def _port(self, server: str) -> Json:
         async with logged_in(account_in(self.state.clouds_yaml, "moorage-admin")) as admin:
@@ -154,3 +164,21 @@ def test_a_cloud_without_its_world_ends_and_says_so(ups: Ups) -> None:
     assert not ups.state.is_held()
     assert "the holder was killed" in ups.state.log.read_text()
     assert ups.up()["ready"] is True
+
+
+@pytest.mark.parametrize("kind", ["netns", "qemu"])
+async def test_down_switches_guests_off_and_up_starts_those_that_ran(ups: Ups, kind: str) -> None:
+    ups.kind = kind
+    await asyncio.to_thread(ups.up)
+    server, address, _ = await ups.boot()
+    before = await ups.seen(server)
+    await ups.said(server, f"moorage-guest: address {address}")
+    assert ups.shell.moorage("down").returncode == 0
+    assert processes.mentioning(ups.shell.home) == []
+    await asyncio.to_thread(ups.up)
+    async with asyncio.timeout(20):
+        while (after := await ups.seen(server))[:2] != ("ACTIVE", "ACTIVE") or after == before:
+            await asyncio.sleep(0.02)
+    said = await ups.said(server, f"moorage-guest: address {address}", times=2)
+    if kind == "qemu":
+        assert "moorage-guest: powering off" in said

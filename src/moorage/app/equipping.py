@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
+from uuid import uuid4
 
 import structlog
 
@@ -53,6 +54,7 @@ def simulated(name: HostName, settings: CloudSettings) -> Equipment:
         hypervisor=MemoryHypervisor(switch, dhcp, create=times.create, resume=times.resume),
         dhcp=lambda: dhcp,
         capacity=Capacity(vcpus=64, memory_mib=1 << 20, disk_gib=1 << 16, hypervisor_type="simulated"),
+        life=uuid4().hex,  # its guests live in this process
     )
 
 
@@ -67,7 +69,7 @@ async def equip(
     for number, name in enumerate(names, start=1):
         joining = None if joined is None else joined.joining(number, name)
         world = worlds.world(name)
-        host = await on_open_vswitch(name, settings, world, worlds.sockets, accelerator, uid_map, joining)
+        host = await on_open_vswitch(name, settings, world, worlds.sockets, accelerator, uid_map, joining, worlds.id)
         equipment.append(host)
         worlds.guests.append(host.hypervisor)
     return equipment, () if joined is None else [("underlay", joined.switch.run)]
@@ -93,11 +95,12 @@ async def on_open_vswitch(
     accelerator: Accelerator = Accelerator.TCG,
     uid_map: str = "",
     joining: Joining | None = None,
+    life: str = "",
 ) -> Equipment:
     """A host of kind netns or qemu: a switch of its own in its world, guests and DHCP servers around it.
 
     `uid_map` (/proc/PID/uid_map) is that of the world's user namespace: each guest gets a user of its own where it can.
-    With `joining` its networks reach other hosts of this world.
+    With `joining` its networks reach other hosts of this world; `life` names this world among earlier ones.
     """
     from moorage.adapters.dnsmasq.dhcp import Dnsmasq
     from moorage.adapters.ovsdb.switch import OvsSwitch
@@ -127,6 +130,7 @@ async def on_open_vswitch(
             *runners,
         ],
         world=world,
+        life=life,
         check=partial(_check, plugging, joining),
         vlans=no_vlans if joining is None else joining.underlay.known_vlans,
     )

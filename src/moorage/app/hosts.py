@@ -77,6 +77,7 @@ class Equipment:
     images: Path | None = None
     runners: Sequence[Runner] = ()
     world: World | None = None
+    life: str = ""  # of its world: guests that ran in an earlier one are off
     check: Callable[[], Awaitable[None]] = nothing_to_check  # raises Unavailable while the host's switch is not ready
     vlans: Callable[[], Awaitable[dict[NetworkId, int]]] = no_vlans  # those that an agent begins with, and keeps up
 
@@ -117,7 +118,7 @@ def _compute(equipment: Equipment, outside: Outside) -> ComputeHost:
     boot = Boot(
         host=equipment.name,
         rules=outside.rules,
-        records=Records(outside.bus, equipment.name),
+        records=Records(outside.bus, equipment.name, equipment.life),
         nics=Nics(outside.network, equipment.name),
         switch=equipment.plugging,
         hypervisor=equipment.hypervisor,

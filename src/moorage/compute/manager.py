@@ -160,7 +160,11 @@ class ComputeHost:
             await patiently(partial(self.boot.hypervisor.reboot, server.id))
         except Exception as error:
             log.warning("a server could not be rebooted", error=str(error))
-            await self._give_up(server, error, keeps_guest=True)
+            if await patiently(partial(self.boot.hypervisor.state, server.id)) in (None, GuestState.OFF):
+                if await self._finish(server, ServerEvent.REBOOTED):
+                    await self._settle_ended(server)
+            else:
+                await self._give_up(server, error, keeps_guest=True)
         else:
             await self._finish(server, ServerEvent.REBOOTED)
 
@@ -257,18 +261,23 @@ class ComputeHost:
                 await self._guest_ended(server)
 
     async def _guest_ended(self, server_id: ServerId) -> None:
-        """A guest that runs no more though its record says so: its VIFs go, the record says SHUTOFF."""
+        """A guest that runs no more though its record says so."""
         server = await self.boot.records.of(server_id)
         if server is None or job_of(server.life) is not None or server.life.power is not PowerState.RUNNING:
             return
-        self.jobs.start(server_id, "guest ended", partial(self._clear_ended, server))
+        self.jobs.start(server_id, "guest ended", partial(self._settle_ended, server))
 
-    async def _clear_ended(self, server: Server) -> None:
+    async def _settle_ended(self, server: Server) -> None:
+        """Its VIFs go. The record says SHUTOFF if the guest has ended by itself; with its host: it is started again."""
         state = await patiently(partial(self.boot.hypervisor.state, server.id))
         if state not in (None, GuestState.OFF):
             return  # it was switched off only in passing
         await for_ever(partial(self.boot.take_down, server, keeps_guest=True))
-        await self._finish(server, ServerEvent.GUEST_ENDED)
+        if server.world == self.boot.records.world:
+            await self._finish(server, ServerEvent.GUEST_ENDED)
+        else:
+            log.info("a server that ran when its host ended is started again", server=server.id)
+            await self._finish(server, ServerEvent.HOST_CAME_BACK)
 
 
 def _attempt_in(name: str) -> int:

@@ -21,6 +21,7 @@ class Records:
 
     bus: Bus
     host: HostName
+    world: str = ""  # which life of the host this is: what ran in an earlier one is off
 
     async def of(self, server: ServerId) -> Server | None:
         """The record, None when the server is not (or no longer) this host's."""
@@ -43,7 +44,7 @@ class Records:
 
     async def may_run(self, server: Server) -> bool:
         """Leave to let the guest run: compare-and-set on (server, attempt)."""
-        message = wire.LeaveWanted(server=server.id, host=self.host, attempt=server.attempt)
+        message = wire.LeaveWanted(server=server.id, host=self.host, attempt=server.attempt, world=self.world)
         return _expect(await self.bus.call(QUEUE, message), wire.Leave).granted
 
     async def done(self, server: ServerId, attempt: int, event: ServerEvent) -> bool:

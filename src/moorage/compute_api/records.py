@@ -8,15 +8,19 @@ from typing import Never
 
 import structlog
 
+from moorage.compute_api.facts import fact_of
+from moorage.compute_api.job import tell_host
 from moorage.compute_api.placing import Placer
-from moorage.domain.action import finished
-from moorage.domain.attempt import done, given_up, plugging, released, with_nics
+from moorage.domain.action import ActionEvent, InstanceAction, finished
+from moorage.domain.attempt import done, given_up, plugging, released, started_again, with_nics
 from moorage.domain.errors import Conflict, NotFound
-from moorage.domain.ids import HostName, ServerId
+from moorage.domain.hops import Hop
+from moorage.domain.ids import Generation, HostName, ServerId
 from moorage.domain.server import Fault, Server, ServerEvent, job_of
 from moorage.seams.bus import Bus
 from moorage.seams.clock import Clock
-from moorage.seams.server_store import Ending, Heartbeat, ServerQuery, ServerStore
+from moorage.seams.server_store import Beginning, Ending, Heartbeat, ServerQuery, ServerStore
+from moorage.seams.timeline import Timeline
 from moorage.wire.messages import (
     Done,
     HostHeartbeat,
@@ -45,6 +49,7 @@ class Records:
     store: ServerStore
     bus: Bus
     clock: Clock
+    timeline: Timeline
     placer: Placer
     new_id: Callable[[], str]
 
@@ -68,7 +73,7 @@ class Records:
                 rule = partial(with_nics, host=message.host, attempt=message.attempt, nics=message.nics, now=now)
                 return Done(granted=await self._written(message.server, rule) is not None)
             case LeaveWanted():
-                rule = partial(released, host=message.host, attempt=message.attempt)
+                rule = partial(released, host=message.host, attempt=message.attempt, world=message.world)
                 return Leave(granted=await self._written(message.server, rule) is not None)
             case JobDone():
                 return await self._done(message, now)
@@ -105,12 +110,31 @@ class Records:
 
     async def _done(self, message: JobDone, now: datetime) -> Message:
         event = ServerEvent(message.event)
+        if event is ServerEvent.HOST_CAME_BACK:
+            return Done(granted=await self._started_again(message, now))
         rule = partial(done, host=message.host, attempt=message.attempt, event=event, now=now)
         # a guest that ends by itself ends no request
         ends = None if event is ServerEvent.GUEST_ENDED else partial(finished, now=now)
         if await self._written(message.server, rule, ends) is not None:
             return Done()
         return Done(granted=event is ServerEvent.DELETED and await self._is_gone(message.server))
+
+    async def _started_again(self, message: JobDone, now: datetime) -> bool:
+        generation, request_id = Generation(self.new_id().replace("-", "")), f"req-{self.new_id()}"
+        rule = partial(
+            started_again,
+            host=message.host,
+            attempt=message.attempt,
+            generation=generation,
+            request_id=request_id,
+            now=now,
+        )
+        server = await self._written(message.server, rule, begins=_start_of)
+        if server is not None:
+            asked = fact_of(server, Hop.ASKED, wall=now, monotonic=self.clock.monotonic(), detail="its host came back")
+            self.timeline.tell(asked)
+            await tell_host(self.bus, server)
+        return server is not None
 
     async def _failed(self, message: JobFailed, now: datetime) -> Message:
         fault = Fault(500, message.message, now, message.details)
@@ -125,11 +149,15 @@ class Records:
         return Done(granted=await self._written(message.server, rule, ends) is not None)
 
     async def _written(
-        self, server: str, rule: Callable[[Server], Server], ends: Ending | None = None
+        self,
+        server: str,
+        rule: Callable[[Server], Server],
+        ends: Ending | None = None,
+        begins: Beginning | None = None,
     ) -> Server | None:
         """The server after `rule`; None when the rule refused it, or the server is gone."""
         try:
-            return await self.store.update(ServerId(server), rule, ends=ends)
+            return await self.store.update(ServerId(server), rule, ends=ends, begins=begins)
         except (Conflict, NotFound) as error:
             log.info("a host's word was refused", server=server, reason=str(error))
             return None
@@ -140,3 +168,17 @@ class Records:
         except NotFound:
             return True  # told twice: the first answer was lost
         return False
+
+
+def _start_of(before: Server, after: Server) -> InstanceAction:
+    """What the server's owner reads of a start that nobody has asked for."""
+    return InstanceAction(
+        server=after.id,
+        request_id=after.request_id,
+        action="start",
+        user=after.user,
+        project=after.project,
+        started=after.updated,
+        updated=after.updated,
+        events=(ActionEvent("compute_start_instance", after.updated, host=after.host),),
+    )

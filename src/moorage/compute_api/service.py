@@ -37,7 +37,7 @@ class ComputeApiService:
 
     @cached_property
     def records(self) -> Records:
-        return Records(self.store, self.bus, self.clock, self.placer, self.new_id)
+        return Records(self.store, self.bus, self.clock, self.timeline, self.placer, self.new_id)
 
     @cached_property
     def asking(self) -> Asking:

@@ -57,7 +57,7 @@ def placed(server: Server, host: HostName, generation: Generation, now: datetime
 
 
 def brought_up(server: Server, event: ServerEvent, generation: Generation, now: datetime) -> Server:
-    """The server after START or REBOOT_HARD was accepted: a new attempt on its own host. Raises Conflict."""
+    """The server after START, REBOOT_HARD or HOST_CAME_BACK: a new attempt on its own host. Raises Conflict."""
     return replace(
         moved(server, event, now),
         attempt=server.attempt + 1,
@@ -110,7 +110,7 @@ def _building(server: Server, task: TaskState, now: datetime) -> Server:
     return replace(server, life=replace(server.life, task=task), updated=now)
 
 
-def released(server: Server, host: str, attempt: int) -> Server:
+def released(server: Server, host: str, attempt: int, world: str = "") -> Server:
     """The server when its host is given leave to run the guest; from then on no other host gets it unasked.
 
     Raises Stale for an attempt that is over, Conflict for a server that is being deleted.
@@ -118,7 +118,17 @@ def released(server: Server, host: str, attempt: int) -> Server:
     require_current(server, host, attempt)
     if server.life.task is TaskState.DELETING:
         raise Conflict(f"server {server.id} is being deleted")
-    return server if server.is_released else replace(server, is_released=True)
+    if server.is_released and server.world == world:
+        return server
+    return replace(server, is_released=True, world=world)
+
+
+def started_again(
+    server: Server, host: str, attempt: int, *, generation: Generation, request_id: str, now: datetime
+) -> Server:
+    """The server that ran when its host ended, and is started now that it is back. Raises Stale, Conflict."""
+    require_current(server, host, attempt)
+    return replace(brought_up(server, ServerEvent.HOST_CAME_BACK, generation, now), request_id=request_id)
 
 
 def done(server: Server, host: str, attempt: int, event: ServerEvent, now: datetime) -> Server:

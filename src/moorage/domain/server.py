@@ -52,6 +52,7 @@ class ServerEvent(StrEnum):
     FAILED = "failed"
     DELETED = "deleted"
     GUEST_ENDED = "guest ended"
+    HOST_CAME_BACK = "host came back"
 
 
 @dataclass(frozen=True)
@@ -100,6 +101,7 @@ NEXT: Mapping[tuple[VmState, TaskState | None, ServerEvent], Life] = {
     (_V.ACTIVE, _T.REBOOTING, _E.REBOOTED): Life(_V.ACTIVE, None, _P.RUNNING),
     (_V.ACTIVE, None, _E.REBOOTED): Life(_V.ACTIVE, None, _P.RUNNING),  # told twice
     (_V.ACTIVE, None, _E.GUEST_ENDED): Life(_V.STOPPED, None, _P.SHUTDOWN),
+    (_V.ACTIVE, None, _E.HOST_CAME_BACK): Life(_V.STOPPED, _T.POWERING_ON, _P.SHUTDOWN),  # it ran when its host ended
     **{
         (vm, task, _E.FAILED): Life(_V.ERROR, None, _P.NOSTATE)
         for vm in (_V.BUILDING, _V.ACTIVE, _V.STOPPED, _V.ERROR)
@@ -203,6 +205,7 @@ class Server:
     hostname: str = ""
     tried: tuple[HostName, ...] = ()  # hosts that were asked to boot it, in order
     is_released: bool = False  # its host was given leave to run the guest in this attempt
+    world: str = ""  # in which life of its host that was: another one has no guest of it any more
     is_locked: bool = False
     locked_reason: str | None = None
     extra: Mapping[str, Any] = field(default_factory=dict)

@@ -104,11 +104,12 @@ class NicsKnown(_Base):
 
 
 class LeaveWanted(_Base):
-    """May this attempt run its guest? Compare-and-set on (server, attempt)."""
+    """May this attempt run its guest? Compare-and-set on (server, attempt). `world`: in which life of its host."""
 
     server: str
     host: str
     attempt: int
+    world: str = ""
 
 
 class Leave(_Base):
