@@ -86,6 +86,24 @@ def test_without_its_agent_a_fatal_boot_ends_in_error_and_leaves_nothing(shell: 
     assert shell.left() == []
 
 
+def test_a_storm_of_real_ports_is_wired_in_few_transactions(shell: Shell) -> None:
+    result = shell.json("bench", "storm", "--ports", "20", "--host-kind", "netns")
+    assert result["ports"] == 20
+    assert 0 < result["p99_ms"] <= result["seconds"] * 1000
+    assert 2 <= result["ovsdb_transactions"] < 20
+    assert 1 <= result["flow_batches"] < 10
+    assert shell.left() == []
+
+
+def test_packets_between_guests_are_counted_while_the_agent_begins_anew(shell: Shell) -> None:
+    result = shell.json("bench", "restart", "--ports", "6")
+    assert list(result) == ["ports", "seconds", "packets_sent", "packets_lost"]
+    assert result["ports"] == 6
+    assert result["packets_sent"] > 200
+    assert 0 <= result["packets_lost"] < result["packets_sent"] / 2
+    assert shell.left() == []
+
+
 def test_an_interrupted_bench_leaves_nothing(shell: Shell) -> None:
     with shell.endless_bench("netns") as running:
         running.send_signal(signal.SIGINT)

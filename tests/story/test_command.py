@@ -106,6 +106,23 @@ def test_the_bench_measures_each_hop(shell: Shell, concurrency: int) -> None:
     assert shell.left() == []
 
 
+def test_a_storm_ends_with_every_port_ready(shell: Shell) -> None:
+    result = shell.json("bench", "storm", "--ports", "40", "--host-kind", "simulated")
+    assert list(result) == ["ports", "seconds", "ports_per_s", "p99_ms", "ovsdb_transactions", "flow_batches"]
+    assert result["ports"] == 40
+    assert 0 < result["p99_ms"] <= result["seconds"] * 1000
+    assert 2 <= result["ovsdb_transactions"] < 40
+    assert 1 <= result["flow_batches"] < 20
+    assert shell.left() == []
+
+
+def test_a_new_agent_reports_the_ports_that_were_up(shell: Shell) -> None:
+    result = shell.json("bench", "restart", "--ports", "20", "--host-kind", "simulated")
+    assert (result["ports"], result["packets_sent"], result["packets_lost"]) == (20, None, None)
+    assert 0 < result["seconds"] < 10
+    assert shell.left() == []
+
+
 @pytest.fixture
 def endless(shell: Shell) -> Iterator[subprocess.Popen[bytes]]:
     with shell.endless_bench("simulated") as running:

@@ -15,7 +15,8 @@ from moorage.app.interrupts import Interrupted
 from moorage.cli.main import told
 from moorage.domain.errors import NotFound, Unavailable
 
-COMMANDS = ["up", "down", "status", "env", "doctor", "demo", "timeline", "experiment", "bench", "bench handshake"]
+COMMANDS = ["up", "down", "status", "env", "doctor", "demo", "timeline", "experiment", "bench"]
+COMMANDS += ["bench handshake", "bench storm", "bench restart"]
 
 
 @pytest.fixture

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -60,7 +61,7 @@ class Bridge:
 
 
 @asynccontextmanager
-async def served(tmp_path: Path, **settings: float) -> AsyncIterator[tuple[Bridge, OpenFlowClient, list[bool]]]:
+async def served(tmp_path: Path, **settings: Any) -> AsyncIterator[tuple[Bridge, OpenFlowClient, list[bool]]]:
     bridge = Bridge()
     turns: list[bool] = []
     listening = await asyncio.start_unix_server(bridge.serve, tmp_path / "br.mgmt")

@@ -37,6 +37,7 @@ from moorage.app.floor import FLOOR, MeasuredFloor, make_floor
 from moorage.app.hosts import Equipment, Host, Outside, Runner, make_host
 from moorage.app.listening import host_port, listening
 from moorage.app.state import write_private
+from moorage.app.workbench import Workbench
 from moorage.app.worlds import LastingWorlds, Worlds, host_names, private_worlds, require_no_world
 from moorage.compute.boot import PluggingRules
 from moorage.domain.errors import Unavailable
@@ -92,6 +93,9 @@ class AllInOne:
 
     async def fetch(self, server: str, address: str, *, port: int = 80, patience: float = 5.0) -> str | None:
         return await self._evidence.fetch(server, address, port=port, patience=patience)
+
+    def workbench(self) -> Workbench:
+        return Workbench(self.settings.host_kind, self.hosts[0], self.plane)
 
     async def settled(self) -> None:
         await self._floor.settled()

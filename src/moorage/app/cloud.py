@@ -1,9 +1,12 @@
 """What a running all-in-one lets its owner do and see beyond its APIs: for `up`, `demo`, `experiment` and `bench`."""
 
 from dataclasses import dataclass
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from moorage.app.config import CloudSettings
+
+if TYPE_CHECKING:
+    from moorage.app.workbench import Workbench
 
 
 @dataclass(frozen=True)
@@ -42,6 +45,9 @@ class Cloud(Protocol):
 
     async def fetch(self, server: str, address: str, *, port: int = 80, patience: float = 5.0) -> str | None:
         """The page that the guest serves; None where there is none (simulated)."""
+
+    def workbench(self) -> "Workbench":
+        """The first host, for benches."""
 
     async def settled(self) -> None:
         """Returns when the first host's switch has done all that it was told: nothing is left of what ended before."""

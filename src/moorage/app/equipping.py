@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+from collections import Counter
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
@@ -55,6 +56,7 @@ def simulated(name: HostName, settings: CloudSettings) -> Equipment:
         dhcp=lambda: dhcp,
         capacity=Capacity(vcpus=64, memory_mib=1 << 20, disk_gib=1 << 16, hypervisor_type="simulated"),
         life=uuid4().hex,  # its guests live in this process
+        sent=switch.sent,
     )
 
 
@@ -110,8 +112,10 @@ async def on_open_vswitch(
         directory.mkdir(parents=True, exist_ok=True)
     await start_switch(world, rundir)
 
+    sent: Counter[str] = Counter()
+
     def wiring() -> tuple[Wiring, Sequence[Runner]]:
-        switch = OvsSwitch(rundir)
+        switch = OvsSwitch(rundir, sent=sent)
         return switch, [("switch, as the agent sees it", switch.run)]
 
     plugging = OvsSwitch(rundir)
@@ -133,6 +137,7 @@ async def on_open_vswitch(
         life=life,
         check=partial(_check, plugging, joining),
         vlans=no_vlans if joining is None else joining.underlay.known_vlans,
+        sent=sent,
     )
 
 

@@ -27,15 +27,14 @@ class Evidence:
         return any([PortId(port) in await host.equipment.plugging.plugged() for host in self._hosts])
 
     async def guest_address(self, server: str) -> str | None:
-        host = await self._host_of(ServerId(server))
-        if host is None:
-            return None
-        try:
-            said = await host.equipment.hypervisor.console(ServerId(server))
-        except NotFound:
-            return None
-        found = _ADDRESS.findall(said)
-        return found[-1].decode() if found else None
+        for host in self._hosts:
+            try:
+                said = await host.equipment.hypervisor.console(ServerId(server))
+            except NotFound:
+                continue
+            found = _ADDRESS.findall(said)
+            return found[-1].decode() if found else None
+        return None
 
     async def ping(self, server: str, address: str, *, patience: float) -> bool | None:
         place = await self._place(server)
@@ -68,6 +67,6 @@ class Evidence:
 
     async def _host_of(self, server: ServerId) -> Host | None:
         for host in self._hosts:
-            if server in await host.equipment.hypervisor.states():
+            if await host.equipment.hypervisor.state(server) is not None:
                 return host
         return None

@@ -1,5 +1,6 @@
 """A host's two services, compute and agent, on whatever adapters it is equipped with."""
 
+from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
@@ -80,6 +81,7 @@ class Equipment:
     life: str = ""  # of its world: guests that ran in an earlier one are off
     check: Callable[[], Awaitable[None]] = nothing_to_check  # raises Unavailable while the host's switch is not ready
     vlans: Callable[[], Awaitable[dict[NetworkId, int]]] = no_vlans  # those that an agent begins with, and keeps up
+    sent: Counter[str] = field(default_factory=Counter)  # what the host's agents have sent to the switch
 
 
 @dataclass(frozen=True)

@@ -1,5 +1,7 @@
 """Who listens to the timeline: each fact is a log line, and each hop a measurement, on its way to be kept."""
 
+from collections.abc import Callable
+
 import structlog
 
 from moorage.app.hop_memory import HopMemory
@@ -17,6 +19,8 @@ class ObservedTimeline:
         self._kept = kept
         self._metrics = metrics
         self._memory = HopMemory()
+        self.listeners: list[Callable[[Fact], None]] = []
+        """Called with each fact; they return at once and raise nothing."""
 
     def tell(self, fact: Fact) -> None:
         context = structlog.contextvars.get_contextvars()
@@ -26,6 +30,8 @@ class ObservedTimeline:
                 self._metrics.hop_reached(fact.what, told.since_hop_before)
             if told.handshake is not None:
                 self._metrics.handshake_took(told.handshake)
+        for listener in self.listeners:
+            listener(fact)
         self._kept.tell(fact)
         _say(fact, told.request_id)
 

@@ -10,7 +10,21 @@ from moorage.app import runtime
 from moorage.app.causes import foreseen, only_cause, unforeseen
 from moorage.app.private import sweep_all
 from moorage.app.state import failure_log
-from moorage.cli import bench, console, demo, doctor, down, env, experiment, forward, status, timeline, up
+from moorage.cli import (
+    bench,
+    bench_restart,
+    bench_storm,
+    console,
+    demo,
+    doctor,
+    down,
+    env,
+    experiment,
+    forward,
+    status,
+    timeline,
+    up,
+)
 
 FINE, FAILED, WRONG_USE, INTERRUPTED = 0, 1, 2, 130
 
@@ -61,7 +75,10 @@ benches = typer.Typer(no_args_is_help=True, help="Measure.", epilog="Example: mo
 benches.command("handshake", epilog="Example: moorage bench handshake --host-kind netns --boots 50 --json -")(
     bench.command
 )
-benches.callback()(lambda: None)  # without it a single command would be `bench` itself
+benches.command("storm", epilog="Example: moorage bench storm --ports 150 --host-kind netns --json -")(
+    bench_storm.command
+)
+benches.command("restart", epilog="Example: moorage bench restart --ports 150 --json -")(bench_restart.command)
 app.add_typer(benches, name="bench")
 
 

@@ -8,6 +8,7 @@ from typing import Protocol
 from moorage.domain.ids import Generation, NetworkId, PortId, ServerId
 
 DEAD_VLAN = 4095  # where a port is isolated until it is wired
+TRANSACTION, FLOW_BATCH = "transaction", "flow batch"  # what a switch is sent, where it is counted
 
 
 @dataclass(frozen=True)

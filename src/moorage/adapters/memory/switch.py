@@ -1,6 +1,7 @@
 """A simulated virtual switch, both its sides (hops plugged, seen, wired): it behaves as Open vSwitch does, late too."""
 
 import asyncio
+from collections import Counter
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import replace
 
@@ -9,7 +10,7 @@ from moorage.adapters.memory.flow_sense import nonsense
 from moorage.adapters.memory.struck import Struck
 from moorage.domain.errors import Unavailable
 from moorage.domain.ids import Generation, NetworkId, PortId
-from moorage.seams.switch import DEAD_VLAN, Flow, Interface, Match, Normal, Vif, WirePlan
+from moorage.seams.switch import DEAD_VLAN, FLOW_BATCH, TRANSACTION, Flow, Interface, Match, Normal, Vif, WirePlan
 
 FIRST_OFPORT, LAST_OFPORT = 1, 65279
 
@@ -32,6 +33,7 @@ class MemorySwitch:
         refuse_device: float = 0.0,  # share of the ports, as below
         refuse_flows: float = 0.0,
     ) -> None:
+        self.sent: Counter[str] = Counter()  # by its agents, as Open vSwitch would be sent it
         self._plug_latency = plug
         self._ofport_latency = ofport
         self._wire_latency = wire
@@ -170,6 +172,8 @@ class MemorySwitch:
     async def wire(self, plans: Sequence[WirePlan]) -> Mapping[PortId, str]:
         await self._reach(self._wire_latency, "wiring ports")
         self._check_switch("wiring ports")
+        self.sent[FLOW_BATCH] += 1
+        self.sent[TRANSACTION] += 2  # the tags, and the marks of those that are proven
         failed: dict[PortId, str] = {}
         for plan in plans:
             row = self._rows.get(plan.port)
@@ -192,6 +196,8 @@ class MemorySwitch:
     async def unwire(self, ports: Sequence[PortId]) -> None:
         await self._reach(self._wire_latency, "unwiring ports")
         self._check_switch("unwiring ports")
+        self.sent[FLOW_BATCH] += 1
+        self.sent[TRANSACTION] += 1
         for port in ports:
             row = self._rows.get(port)
             if row is not None and not row.is_service:

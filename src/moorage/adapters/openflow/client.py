@@ -32,11 +32,13 @@ class OpenFlowClient:
         *,
         timeout: float = 10.0,  # seconds, for each batch
         patience: float = 1.0,  # seconds that a batch waits for the connection to be made
+        on_sent: Callable[[], None] = lambda: None,  # called for each batch
     ) -> None:
         self._path = path
         self._turned = turned
         self._timeout = timeout
         self._patience = patience
+        self._on_sent = on_sent
         self._conversation: Conversation | None = None
         self._up = asyncio.Event()
         self._soon = asyncio.Event()
@@ -78,6 +80,7 @@ class OpenFlowClient:
         """Send a batch now; for those who wait for several things at once. It and the future raise ConnectionError."""
         if self._conversation is None:
             raise ConnectionError("not connected to the bridge")
+        self._on_sent()
         return self._conversation.send(messages)
 
     async def send(self, messages: Mapping[PortId, Sequence[Message]], act: str) -> Mapping[PortId, str]:

@@ -38,6 +38,7 @@ class OvsdbClient:
         timeout: float = 10.0,  # seconds, for each request
         patience: float = 1.0,  # seconds that a request waits for the connection to be made
         probe_every: float = 10.0,  # seconds
+        on_sent: Callable[[], None] = lambda: None,  # called for each transaction
     ) -> None:
         self.replica = Replica(columns)
         self._remote = remote
@@ -46,6 +47,7 @@ class OvsdbClient:
         self._timeout = timeout
         self._patience = patience
         self._probe_every = probe_every
+        self._on_sent = on_sent
         self._session: Session | None = None
         self._up = asyncio.Event()
         self._last_transaction = NO_TRANSACTION
@@ -84,6 +86,7 @@ class OvsdbClient:
         if self._session is None:
             raise ConnectionError("not connected to the switch's database")
         params = [self._database, *operations]
+        self._on_sent()
         return self._session.request("transact", params, lambda replies: _results(operations, replies))
 
     async def transact(self, operations: Sequence[Operation], act: str) -> list[Result]:

@@ -1,8 +1,10 @@
 """The seam `switch` on a real Open vSwitch: compute's side, the agent's side, and the bridge itself."""
 
 import asyncio
+from collections import Counter
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import aclosing
+from functools import partial
 from pathlib import Path
 from typing import Never
 
@@ -15,7 +17,7 @@ from moorage.adapters.ovsdb.client import Operation, OvsdbClient
 from moorage.adapters.ovsdb.wires import Wires
 from moorage.domain.errors import Conflict, Unavailable
 from moorage.domain.ids import Generation, NetworkId, PortId
-from moorage.seams.switch import Interface, Vif, WirePlan
+from moorage.seams.switch import FLOW_BATCH, TRANSACTION, Interface, Vif, WirePlan
 
 log = structlog.get_logger(__name__)
 
@@ -38,12 +40,22 @@ class OvsSwitch:
         database: str | None = None,  # "tcp:HOST:PORT" or "unix:PATH", if it is not rundir's
         timeout: float = 10.0,  # seconds, for each request
         open_timeout: float = 5.0,  # seconds in which the switch must open a service port
+        sent: Counter[str] | None = None,  # counts what is sent, by seams.switch's words
     ) -> None:
+        sent = Counter() if sent is None else sent
         self._name = name
         self._datapath_type = datapath_type
         self._open_timeout = open_timeout
-        self._ovsdb = OvsdbClient(database or f"unix:{rundir}/db.sock", bridge.COLUMNS, self._changed, timeout=timeout)
-        self._openflow = OpenFlowClient(f"{rundir}/{name}.mgmt", self._turned, timeout=timeout)
+        self._ovsdb = OvsdbClient(
+            database or f"unix:{rundir}/db.sock",
+            bridge.COLUMNS,
+            self._changed,
+            timeout=timeout,
+            on_sent=partial(_count, sent, TRANSACTION),
+        )
+        self._openflow = OpenFlowClient(
+            f"{rundir}/{name}.mgmt", self._turned, timeout=timeout, on_sent=partial(_count, sent, FLOW_BATCH)
+        )
         self._wires = Wires(self._ovsdb, self._openflow, timeout)
         self._watchers: set[asyncio.Event] = set()
         self._epoch = 0  # one more each time that all is to be told anew
@@ -251,3 +263,7 @@ class OvsSwitch:
     def _wake(self) -> None:
         for watcher in self._watchers:
             watcher.set()
+
+
+def _count(sent: Counter[str], what: str) -> None:
+    sent[what] += 1
