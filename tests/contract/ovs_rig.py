@@ -58,11 +58,6 @@ class OvsRig:
         """See that the switch cannot open the port's device: it is missing."""
         assert device_name(port) not in self._devices
 
-    def take_name(self, port: PortId) -> None:
-        """See that the switch cannot make the port's device: something else has its name."""
-        self.inside("ip", "tuntap", "add", "dev", device_name(port), "mode", "tun")
-        self._devices.add(device_name(port))
-
     def clear(self) -> None:
         """Remove the devices that were made."""
         there = self.inside("ip", "-o", "link")

@@ -1,5 +1,6 @@
 """The Dhcp seam: every adapter through one suite. Clients are asked in tests/real."""
 
+import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -8,9 +9,7 @@ import pytest
 
 from moorage.adapters.dnsmasq.dhcp import Dnsmasq
 from moorage.adapters.memory.dhcp import MemoryDhcp
-from moorage.adapters.memory.switch import MemorySwitch
 from moorage.adapters.world.client import HolderProcess
-from moorage.domain.errors import Unavailable
 from moorage.domain.ids import NetworkId, PortId
 from moorage.domain.network import Route
 from moorage.seams.dhcp import Dhcp, DhcpNetwork, DhcpRange, Reservation
@@ -21,23 +20,18 @@ ADAPTERS = ["memory", "dnsmasq"]
 @dataclass(frozen=True)
 class Subject:
     dhcp: Dhcp
-    make_device: Callable[[str], Awaitable[None]]
     again: Callable[[], Dhcp]  # a new instance, as after a restart
     kill: Callable[[NetworkId], Awaitable[None]]  # the server dies
 
 
 def in_memory() -> Subject:
     """The simulated world outlives what uses it: the new instance is the old one."""
-    switch = MemorySwitch()
-    dhcp = MemoryDhcp(switch)
-
-    async def make_device(device: str) -> None:
-        await switch.add_service_port(PortId(device), device, "fa:16:3e:00:00:01", 7, network(1).network)
+    dhcp = MemoryDhcp()
 
     async def kill(network: NetworkId) -> None:
         dhcp.dies(network)
 
-    return Subject(dhcp, make_device, lambda: dhcp, kill)
+    return Subject(dhcp, lambda: dhcp, kill)
 
 
 @pytest.fixture(params=ADAPTERS)
@@ -51,9 +45,7 @@ async def subject(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterat
         async def kill(network: NetworkId) -> None:
             await world.stop(f"dhcp-{network[:8]}", patience=0)
 
-        yield Subject(
-            Dnsmasq(world, tmp_path / "dhcp"), world.make_tap, lambda: Dnsmasq(world, tmp_path / "dhcp"), kill
-        )
+        yield Subject(Dnsmasq(world, tmp_path / "dhcp"), lambda: Dnsmasq(world, tmp_path / "dhcp"), kill)
 
 
 def network(number: int, ports: int = 2) -> DhcpNetwork:
@@ -72,13 +64,11 @@ def network(number: int, ports: int = 2) -> DhcpNetwork:
 
 async def test_networks_are_served_side_by_side(subject: Subject) -> None:
     for number in (1, 2):
-        await subject.make_device(f"tapdhcp{number}")
         await subject.dhcp.serve(network(number))
     assert await subject.dhcp.serving() == {network(1).network, network(2).network}
 
 
 async def test_any_change_is_read_and_a_repeat_is_fine(subject: Subject) -> None:
-    await subject.make_device("tapdhcp1")
     first = network(1)
     [served] = first.ranges
     routed = replace(served, routes=(Route("192.168.0.0/16", "10.1.0.9"),), dns=("9.9.9.9",))
@@ -97,7 +87,6 @@ async def test_any_change_is_read_and_a_repeat_is_fine(subject: Subject) -> None
 
 
 async def test_stop_ends_it_and_it_may_be_served_again(subject: Subject) -> None:
-    await subject.make_device("tapdhcp1")
     for _ in range(2):
         await subject.dhcp.serve(network(1))
         await subject.dhcp.stop(network(1).network)
@@ -106,7 +95,6 @@ async def test_stop_ends_it_and_it_may_be_served_again(subject: Subject) -> None
 
 
 async def test_a_server_that_died_is_started_again(subject: Subject) -> None:
-    await subject.make_device("tapdhcp1")
     await subject.dhcp.serve(network(1))
     await subject.kill(network(1).network)
     assert await subject.dhcp.serving() == frozenset()
@@ -115,7 +103,6 @@ async def test_a_server_that_died_is_started_again(subject: Subject) -> None:
 
 
 async def test_a_new_instance_takes_over(subject: Subject) -> None:
-    await subject.make_device("tapdhcp1")
     await subject.dhcp.serve(network(1))
     anew = subject.again()
     assert await anew.serving() == {network(1).network}
@@ -124,8 +111,15 @@ async def test_a_new_instance_takes_over(subject: Subject) -> None:
     assert await anew.serving() == frozenset()
 
 
-async def test_a_device_that_is_not_there_makes_it_unavailable(subject: Subject) -> None:
-    with pytest.raises(Unavailable):
-        await subject.dhcp.serve(network(1))
-    await subject.make_device("tapdhcp1")
-    await subject.dhcp.serve(network(1))
+async def test_a_server_that_ends_is_told_and_may_be_served_again(subject: Subject) -> None:
+    for number in (1, 2):
+        await subject.dhcp.serve(network(number))
+    ended = subject.dhcp.ended()
+    async with asyncio.timeout(5):
+        for _ in range(2):
+            await subject.kill(network(1).network)
+            assert await anext(ended) == network(1).network
+            await subject.dhcp.serve(network(1))
+        await subject.dhcp.stop(network(1).network)  # is no end by itself
+        await subject.kill(network(2).network)
+        assert await anext(ended) == network(2).network

@@ -58,7 +58,7 @@ async def subject(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterat
             yield subject
         return
     if request.param == "memory":
-        simulated = MemoryHypervisor(switch := MemorySwitch(), MemoryDhcp(switch))
+        simulated = MemoryHypervisor(MemorySwitch(), MemoryDhcp())
 
         async def nothing(_guest: Guest) -> None:
             pass

@@ -84,11 +84,6 @@ async def test_an_interface_is_told_in_novas_words(world: OvsRig, switch: OvsSwi
     assert world.inside("ovs-vsctl", "get", "Port", seen.device, "other_config").strip() == f'{{net-uuid="{NET}"}}'
 
 
-async def test_a_device_of_our_own_has_its_ports_mac(world: OvsRig, switch: OvsSwitch) -> None:
-    await switch.add_service_port(DHCP, device_name(DHCP), "fa:16:3e:dd:dd:dd", 9, NET)
-    assert "fa:16:3e:dd:dd:dd" in world.inside("ip", "link", "show", device_name(DHCP))
-
-
 async def test_nothing_passes_a_bridge_without_flows(world: OvsRig, switch: OvsSwitch) -> None:
     assert world.inside("ovs-vsctl", "get-fail-mode", "br-int").strip() == "secure"
     await switch.ensure_bridge()
@@ -192,6 +187,7 @@ async def test_servers_ports_and_our_own_are_not_mixed_up(world: OvsRig, switch:
     seen = await opened(world, switch, vif(1))
     assert await switch.wire([plan(seen, normal(seen))]) == {}
     before = (await switch.look())[vif(1).port]
+    world.make_device(DHCP)
     await switch.add_service_port(DHCP, device_name(DHCP), "fa:16:3e:dd:dd:dd", 9, NET)
     await switch.remove_service_port(vif(1).port)
     await switch.unplug(DHCP)
@@ -202,6 +198,7 @@ async def test_servers_ports_and_our_own_are_not_mixed_up(world: OvsRig, switch:
 
 
 async def test_a_service_port_is_served_again_after_a_restart_of_the_switch(world: OvsRig, switch: OvsSwitch) -> None:
+    world.make_device(DHCP)
     await switch.add_service_port(DHCP, device_name(DHCP), "fa:16:3e:dd:dd:dd", 9, NET)
     assert len(world.flows(DHCP)) == 1
     seen = await opened(world, switch, vif(1))
@@ -223,13 +220,13 @@ async def test_a_service_port_is_served_again_after_a_restart_of_the_switch(worl
 
 
 async def test_a_service_port_that_cannot_be_opened_says_why(world: OvsRig) -> None:
-    world.take_name(DHCP)
+    missing = PortId("0eeeeeee-0000-4000-8000-00000000000a")
+    world.spoil_device(missing)
     other = OvsSwitch(world.rundir, open_timeout=0.3)
     running = asyncio.create_task(other.run())
     with pytest.raises(Unavailable, match="could not open network device"):
-        await other.add_service_port(DHCP, device_name(DHCP), "fa:16:3e:dd:dd:dd", 9, NET)
-    await other.remove_service_port(DHCP)
-    world.clear()
+        await other.add_service_port(missing, device_name(missing), "fa:16:3e:dd:dd:dd", 9, NET)
+    await other.remove_service_port(missing)
     running.cancel()
     await asyncio.wait([running])
 

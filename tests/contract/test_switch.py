@@ -366,6 +366,7 @@ async def test_unwiring_ports_that_are_gone_is_fine(world: Rig, switch: Switch) 
 
 
 async def test_a_service_port_works_at_once_and_is_no_servers(world: Rig, switch: Switch) -> None:
+    world.make_device(DHCP)
     ofport = await switch.add_service_port(DHCP, device_name(DHCP), "fa:16:3e:dd:dd:dd", 9, NET)
     seen = (await switch.look())[DHCP]
     assert (seen.ofport, seen.vlan, seen.network, seen.is_service) == (ofport, 9, NET, True)
@@ -379,7 +380,8 @@ async def test_a_service_port_works_at_once_and_is_no_servers(world: Rig, switch
     assert world.flows(DHCP) == []
 
 
-async def test_a_service_port_moves_to_another_vlan(switch: Switch) -> None:
+async def test_a_service_port_moves_to_another_vlan(world: Rig, switch: Switch) -> None:
+    world.make_device(DHCP)
     before = await switch.add_service_port(DHCP, device_name(DHCP), "fa:16:3e:dd:dd:dd", 9, NET)
     assert await switch.add_service_port(DHCP, device_name(DHCP), "fa:16:3e:dd:dd:dd", 10, NET) == before
     assert (await switch.look())[DHCP].vlan == 10
@@ -460,6 +462,7 @@ async def test_after_a_restart_of_the_switch_nothing_is_wired_until_it_is_wired_
     world: Rig, switch: Switch
 ) -> None:
     await wired(world, switch, vif())
+    world.make_device(DHCP)
     ofport = await switch.add_service_port(DHCP, device_name(DHCP), "fa:16:3e:dd:dd:dd", 9, NET)
     async with watched(switch) as bridges:
         world.stop_switch()

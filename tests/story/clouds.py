@@ -221,7 +221,7 @@ async def story(
 
 def _world(number: int) -> Simulated:
     switch = MemorySwitch()
-    dhcp = MemoryDhcp(switch)
+    dhcp = MemoryDhcp()
     return Simulated(HostName(f"host-{number}"), switch, dhcp, MemoryHypervisor(switch, dhcp))
 
 

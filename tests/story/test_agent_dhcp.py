@@ -100,7 +100,7 @@ class Host:
 async def serving(*networks: NetworkId) -> AsyncIterator[Host]:
     """An agent's DHCP servers at work, once they serve these networks."""
     network, switch = Network({one: spec(one) for one in networks}), MemorySwitch()
-    dhcp = SlowDhcp(switch)
+    dhcp = SlowDhcp()
     servers = DhcpServers(HostName("h1"), dhcp, switch, network, {})
     async with asyncio.TaskGroup() as group:
         task = group.create_task(servers.run())
@@ -186,3 +186,12 @@ async def test_news_while_the_network_is_asked_is_asked_at_once_after() -> None:
             await asyncio.sleep(0.0005)
         await asyncio.sleep(0.02)
         assert host.network.ready[-1] == host.network.specs[A].marks[0]
+
+
+async def test_a_server_that_ends_is_started_again_and_said_to_be_ready() -> None:
+    async with serving(A, B) as host:
+        host.dhcp.dies(A)
+        await asyncio.sleep(0.1)
+        assert await host.dhcp.serving() == {A, B}
+        assert host.network.asked == [(A,)]
+        assert host.network.ready == list(host.network.specs[A].marks)

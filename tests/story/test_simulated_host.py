@@ -54,7 +54,7 @@ async def test_a_boot_that_is_run_again_succeeds_and_leaves_no_trace_whatever_ca
     runs = 0
     async for faults in one_fault_at_a_time(*kinds):
         switch = MemorySwitch()
-        dhcp = MemoryDhcp(switch)
+        dhcp = MemoryDhcp()
         hypervisor = MemoryHypervisor(switch, dhcp)
         host = (faulty(switch, faults), faulty(dhcp, faults), faulty(hypervisor, faults))
         await retry(partial(boot, *host), on=Unavailable)

@@ -37,7 +37,7 @@ class Host:
 
     def __init__(self) -> None:
         self.switch = MemorySwitch()
-        self.dhcp = MemoryDhcp(self.switch)
+        self.dhcp = MemoryDhcp()
         self.hypervisor = MemoryHypervisor(self.switch, self.dhcp)
 
     async def boot(self, nics: int = 1) -> None:
@@ -149,7 +149,7 @@ async def test_a_guest_that_is_off_has_no_address_but_its_console() -> None:
 
 
 async def test_creating_and_resuming_take_their_latency() -> None:
-    hypervisor = MemoryHypervisor(switch := MemorySwitch(), MemoryDhcp(switch), create=1.0, resume=2.0)
+    hypervisor = MemoryHypervisor(MemorySwitch(), MemoryDhcp(), create=1.0, resume=2.0)
     await hypervisor.create_stopped(guest())
     assert asyncio.get_running_loop().time() == pytest.approx(1.0)
     await hypervisor.resume(SERVER)
@@ -157,7 +157,7 @@ async def test_creating_and_resuming_take_their_latency() -> None:
 
 
 async def test_a_guest_with_a_broken_image_can_never_start() -> None:
-    hypervisor = MemoryHypervisor(switch := MemorySwitch(), MemoryDhcp(switch))
+    hypervisor = MemoryHypervisor(MemorySwitch(), MemoryDhcp())
     hypervisor.broken_images.add(Path("broken.qcow2"))
     with pytest.raises(Invalid, match=r"Could not open 'broken\.qcow2'"):
         await hypervisor.create_stopped(guest(image=GuestImage(disk=Path("broken.qcow2"))))
@@ -166,7 +166,7 @@ async def test_a_guest_with_a_broken_image_can_never_start() -> None:
 
 
 async def test_a_hypervisor_that_is_down_is_unavailable() -> None:
-    hypervisor = MemoryHypervisor(switch := MemorySwitch(), MemoryDhcp(switch))
+    hypervisor = MemoryHypervisor(MemorySwitch(), MemoryDhcp())
     hypervisor.is_down = True
     for call in (
         hypervisor.create_stopped(guest()),

@@ -54,7 +54,18 @@ class DhcpServers:
         self._work.set()
 
     async def run(self) -> Never:
-        await supervise([("jobs of DHCP", self._jobs.run), ("what DHCP shall serve", self._keep_asking)])
+        await supervise(
+            [
+                ("jobs of DHCP", self._jobs.run),
+                ("what DHCP shall serve", self._keep_asking),
+                ("DHCP servers that end", self._watch_ended),
+            ]
+        )
+
+    async def _watch_ended(self) -> None:
+        async for network in self.dhcp.ended():
+            log.warning("a DHCP server has ended; it is started again", network=network)
+            self.changed([network])
 
     async def _keep_asking(self) -> Never:
         self._work.set()
@@ -104,21 +115,22 @@ class DhcpServers:
 
     async def _serve(self, network: NetworkId, spec: wire.DhcpNetworkSpec) -> None:
         port = PortId(spec.port)
+        await self.dhcp.serve(_network(spec))
         if self._ports.get(network) != port:
             bridge = await self.wiring.look()
             self.vlans.update(vlans_of(bridge.values()))
             self.vlans[network] = vlan_for(network, self.vlans)
             await self.wiring.add_service_port(port, device_name(port), spec.mac, self.vlans[network], network)
             self._ports[network] = port
-        await self.dhcp.serve(_network(spec))
         if spec.marks:
             await self.bus.call("network", wire.DhcpReady(host=self.host, marks=spec.marks))
 
     async def _stop(self, network: NetworkId) -> None:
-        await self.dhcp.stop(network)
-        port = self._ports.pop(network, None) or await self._port_of(network)
+        port = self._ports.get(network) or await self._port_of(network)
         if port is not None:
             await self.wiring.remove_service_port(port)
+            self._ports.pop(network, None)
+        await self.dhcp.stop(network)
 
     async def _port_of(self, network: NetworkId) -> PortId | None:
         bridge = await self.wiring.look()

@@ -47,7 +47,7 @@ def simulated(name: HostName, settings: CloudSettings) -> Equipment:
         refuse_device=times.refuse_device,
         refuse_flows=times.refuse_flows,
     )
-    dhcp = MemoryDhcp(switch, dhcp=times.dhcp)
+    dhcp = MemoryDhcp(dhcp=times.dhcp)
     return Equipment(
         name=name,
         plugging=switch,

@@ -1,6 +1,6 @@
 """A host's DHCP servers, one for each network that has ports there."""
 
-from collections.abc import Set
+from collections.abc import AsyncIterator, Set
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -29,7 +29,7 @@ class DhcpRange:
 
 @dataclass(frozen=True)
 class DhcpNetwork:
-    """Everything one DHCP server needs to know. `device` is its port on the host's switch, already there."""
+    """Everything one DHCP server needs to know. `device` is made for it, for its port on the host's switch."""
 
     network: NetworkId
     device: str
@@ -44,12 +44,18 @@ class Dhcp(Protocol):
     async def serve(self, wanted: DhcpNetwork) -> None:
         """Hand out exactly these addresses; returns when the server has read them (it says so in its log).
 
-        Starts the server if need be; an unchanged repeat returns at once. The caller coalesces: one call at a time for
-        each network. Raises Unavailable.
+        The device is there then. Starts the server if need be; an unchanged repeat returns at once. The caller
+        coalesces: one call at a time for each network. Raises Unavailable.
         """
 
     async def stop(self, network: NetworkId) -> None:
-        """Stop serving and remove all that belongs to it. Not serving is fine. Raises Unavailable."""
+        """Stop serving and remove all that belongs to it, its device too. Not serving is fine. Raises Unavailable."""
 
     async def serving(self) -> Set[NetworkId]:
         """The networks served now."""
+
+    def ended(self) -> AsyncIterator[NetworkId]:
+        """Networks whose server has ended by itself since we serve them, as it happens: serve them again. Does not end.
+
+        One that ended before `serve` was called is started by that.
+        """

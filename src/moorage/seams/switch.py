@@ -160,7 +160,8 @@ class Wiring(Protocol):
         """Remove the flows of ports that are gone (or must not work any more). Repeatable. Raises Unavailable."""
 
     async def add_service_port(self, port: PortId, device: str, mac: str, vlan: int, network: NetworkId) -> int:
-        """Put a port of our own (a DHCP server's) on the bridge, working at once; returns its ofport. Repeatable.
+        """Put a port of our own (a DHCP server's, which has made its device) on the bridge, working at once; returns
+        its ofport. Repeatable.
 
         Raises Unavailable, also when the switch could not open it within 5 s.
         """

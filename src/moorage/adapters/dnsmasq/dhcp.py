@@ -1,11 +1,11 @@
-"""DHCP servers by dnsmasq: each in a namespace of its own, into which its port on the switch is moved."""
+"""DHCP servers by dnsmasq: each in a namespace of its own, from which a cable leads to its port on the switch."""
 
 import asyncio
 import os
 import shutil
 import signal
 import socket
-from collections.abc import Set
+from collections.abc import AsyncIterator, Set
 from ipaddress import IPv4Interface
 from pathlib import Path
 
@@ -14,7 +14,7 @@ import structlog
 from moorage.adapters.dnsmasq import leases, rendering
 from moorage.adapters.dnsmasq.log_tail import LogTail
 from moorage.adapters.dnsmasq.rendering import Files
-from moorage.domain.errors import MoorageError, NotFound, Unavailable
+from moorage.domain.errors import MoorageError, Unavailable
 from moorage.domain.ids import NetworkId
 from moorage.kit.translating import translating
 from moorage.seams.dhcp import DhcpNetwork
@@ -25,6 +25,7 @@ log = structlog.get_logger(__name__)
 _READ_TIMEOUT = 5.0  # seconds; it takes one or two milliseconds
 _RELEASE_TIMEOUT = 0.5  # seconds
 _LOOK_EVERY = 0.1  # seconds: whether it is still alive, while it is silent
+_WATCH_EVERY = 0.5  # seconds: whether all are still alive
 _LARGEST_LOG = 1 << 20  # bytes
 
 
@@ -40,11 +41,7 @@ class Dnsmasq:
     async def serve(self, wanted: DhcpNetwork) -> None:
         network = wanted.network
         name = server_name(network)
-        is_alive = (
-            name in await self._world.processes()
-            and wanted.device in await self._world.links(name)
-            and wanted.device not in await self._world.links(ROOT)  # made anew by a switch that was restarted
-        )
+        is_alive = name in await self._world.processes()
         before = self._served.pop(network, None)  # known again once it has read it
         if not (is_alive and before == wanted):
             with translating({OSError: Unavailable}, f"writing the files of {name}"):
@@ -55,16 +52,24 @@ class Dnsmasq:
         self._served.pop(network, None)
         name = server_name(network)
         await self._world.stop(name)
-        if name in await self._world.namespaces():
-            for device in await self._world.links(name) - {"lo"}:  # it is the switch's: not ours to end
-                await self._world.move_link(device, name, ROOT, LinkChange(up=False))
-            await self._world.remove_namespace(name)
+        await self._world.remove_namespace(name)
         with translating({OSError: Unavailable}, f"removing the files of {name}"):
             _remove(self._files(network).directory)
 
     async def serving(self) -> Set[NetworkId]:
         alive = set(await self._world.processes())
         return {network for network in _kept(self._state) if server_name(network) in alive}
+
+    async def ended(self) -> AsyncIterator[NetworkId]:
+        while True:
+            await asyncio.sleep(_WATCH_EVERY)
+            try:
+                alive = await self._world.processes()
+            except Unavailable:  # whoever has to do with it hears of that by himself
+                continue
+            for network in [network for network in self._served if server_name(network) not in alive]:
+                if self._served.pop(network, None) is not None:
+                    yield network
 
     async def _bring_up_to_date(self, wanted: DhcpNetwork, *, is_alive: bool) -> None:
         files = self._files(wanted.network)
@@ -85,11 +90,10 @@ class Dnsmasq:
         self._owing.discard(wanted.network)
         _write(files.configuration, configuration)  # it is what the running one has read, or none runs
         await self._world.make_namespace(name)
+        await self._world.make_cable(wanted.device, name, rendering.INSIDE, mac=wanted.mac, mtu=wanted.mtu)
+        await self._world.move_link(wanted.device, ROOT, ROOT, LinkChange(mtu=wanted.mtu))
         change = LinkChange(mac=wanted.mac, mtu=wanted.mtu, addresses=rendering.server_addresses(wanted))
-        with translating({NotFound: Unavailable}, f"taking {wanted.device} into {name}"):
-            if wanted.device in await self._world.links(ROOT):
-                await self._world.remove_link(wanted.device, namespace=name)  # left over from before
-            await self._world.move_link(wanted.device, ROOT, name, change)
+        await self._world.move_link(rendering.INSIDE, name, name, change)
         kept = _text(files.leases)
         _write(files.leases, leases.without(kept, leases.stale(leases.parsed(kept), reserved)))
         with LogTail(files.log) as tail:

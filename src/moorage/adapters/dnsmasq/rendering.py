@@ -8,6 +8,7 @@ from pathlib import Path
 from moorage.seams.dhcp import DhcpNetwork, DhcpRange, Reservation
 
 _HOSTNAME = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?")
+INSIDE = "eth0"  # the server's end of the cable to its port on the switch
 _ROUTER, _DNS, _MTU, _CLASSLESS_ROUTES = 3, 6, 26, 121
 
 
@@ -48,7 +49,7 @@ def configuration(wanted: DhcpNetwork, files: Files) -> str:
         "no-hosts",
         "no-ping",  # addresses are ours to give: nobody else has them
         "bind-interfaces",
-        f"interface={wanted.device}",
+        f"interface={INSIDE}",
         "dhcp-authoritative",
         "dhcp-ignore=tag:!known",
         "dhcp-lease-max=65536",

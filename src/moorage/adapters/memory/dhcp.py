@@ -1,10 +1,9 @@
 """Simulated DHCP servers of one host, one for each network."""
 
 import asyncio
-from collections.abc import Set
+from collections.abc import AsyncIterator, Set
 
 from moorage.adapters.memory.changes import Changes
-from moorage.adapters.memory.switch import MemorySwitch
 from moorage.domain.errors import Unavailable
 from moorage.domain.ids import NetworkId
 from moorage.seams.dhcp import DhcpNetwork, Reservation
@@ -13,10 +12,10 @@ from moorage.seams.dhcp import DhcpNetwork, Reservation
 class MemoryDhcp:
     """Fulfils Dhcp. It is part of the world: it outlives the agent. Faults are settings: `refuse`, `dies()`."""
 
-    def __init__(self, switch: MemorySwitch, *, dhcp: float = 0.001) -> None:  # seconds until a changed file is read
-        self._switch = switch
+    def __init__(self, *, dhcp: float = 0.001) -> None:  # seconds until a changed file is read
         self._latency = dhcp
         self._served: dict[NetworkId, DhcpNetwork] = {}
+        self._ended: dict[NetworkId, None] = {}
         self.changes = Changes()
         self.refuse: set[NetworkId] = set()
         """Networks whose server cannot be started or does not read its file: Unavailable."""
@@ -34,15 +33,13 @@ class MemoryDhcp:
     def dies(self, network: NetworkId) -> None:
         """The network's server ends by itself."""
         if self._served.pop(network, None) is not None:
+            self._ended[network] = None
             self.changes.tell()
 
     async def serve(self, wanted: DhcpNetwork) -> None:
         if self._served.get(wanted.network) == wanted:
             return
         await self._reach(wanted.network, "serving")
-        device = self._switch.service_port(wanted.device)
-        if device is None or device.error is not None:
-            raise Unavailable(f"serving network {wanted.network} by DHCP: there is no device {wanted.device}")
         self._served[wanted.network] = wanted
         self.changes.tell()
 
@@ -53,6 +50,15 @@ class MemoryDhcp:
 
     async def serving(self) -> Set[NetworkId]:
         return frozenset(self._served)
+
+    async def ended(self) -> AsyncIterator[NetworkId]:
+        while True:
+            seen = self.changes.count
+            while self._ended:
+                network, _ = self._ended.popitem()
+                if network not in self._served:
+                    yield network
+            await self.changes.after(seen)
 
     async def _reach(self, network: NetworkId, act: str) -> None:
         await asyncio.sleep(self._latency)

@@ -69,7 +69,7 @@ class Floor:
         if on_bridge is None:
             raise Unavailable(f"there is no bridge {self._name}")
         owner = PortId(str(uuid4()))
-        add = operations.add_port(on_bridge, device, None, {}, {"tag": DEAD_VLAN})
+        add = operations.add_port(on_bridge, device, {}, {"tag": DEAD_VLAN})
         began = time.perf_counter()
         try:
             async with asyncio.timeout(TIMEOUT):

@@ -9,6 +9,8 @@ from moorage.adapters.ovsdb.values import map_of, named, set_of, uuid
 from moorage.domain.ids import NetworkId, PortId
 from moorage.seams.switch import DEAD_VLAN, Vif, WirePlan
 
+_OF_SYSTEM = {"type": "", "mac": set_of([])}  # an Interface whose device the switch finds
+
 
 def make_bridge(root: str | None, name: str, datapath_type: str) -> list[Operation]:
     """A bridge that drops what no flow is for; `root` is the one row of Open_vSwitch, if there is one yet."""
@@ -46,11 +48,9 @@ def service_ids(port: PortId, mac: str) -> dict[str, str]:
     return {"iface-id": port, "iface-status": "active", "attached-mac": mac, "moorage-service": "true"}
 
 
-def add_port(
-    bridge: str, device: str, internal_mac: str | None, ids: Mapping[str, str], port: Mapping[str, Any]
-) -> list[Operation]:
-    """Insert a port with one interface: internal and of that MAC, or (None) one whose device exists already."""
-    interface = {"name": device, "external_ids": map_of(ids)} | _of_type(internal_mac)
+def add_port(bridge: str, device: str, ids: Mapping[str, str], port: Mapping[str, Any]) -> list[Operation]:
+    """Insert a port with one interface, whose device exists already."""
+    interface = {"name": device, "external_ids": map_of(ids), **_OF_SYSTEM}
     mutation = ["ports", "insert", set_of([named("port")])]
     return [
         _insert("Interface", "interface", interface),
@@ -59,12 +59,10 @@ def add_port(
     ]
 
 
-def change_port(
-    rows: Rows, internal_mac: str | None, ids: Mapping[str, str], port: Mapping[str, Any]
-) -> list[Operation]:
+def change_port(rows: Rows, ids: Mapping[str, str], port: Mapping[str, Any]) -> list[Operation]:
     """Make an existing port what `add_port` would have made; results count 0 where a row is gone."""
     return [
-        _update("Interface", _is(rows.interface), {"external_ids": map_of(ids)} | _of_type(internal_mac)),
+        _update("Interface", _is(rows.interface), {"external_ids": map_of(ids), **_OF_SYSTEM}),
         _update("Port", _is(rows.port), dict(port)),
     ]
 
@@ -145,12 +143,6 @@ def _of_generation(plan: WirePlan) -> list[Any]:
     if plan.generation is None:
         return []
     return [["external_ids", "includes", map_of({"plug-generation": plan.generation})]]
-
-
-def _of_type(internal_mac: str | None) -> dict[str, Any]:
-    if internal_mac is None:
-        return {"type": "", "mac": set_of([])}
-    return {"type": "internal", "mac": internal_mac}
 
 
 def _is(row: str) -> list[Any]:

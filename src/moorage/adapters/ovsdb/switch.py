@@ -27,8 +27,8 @@ _ATTEMPTS = 4  # at a transaction whose rows somebody else changed meanwhile
 class OvsSwitch:
     """Plugging and Wiring on one bridge. Give `run` to a supervisor; `ensure_bridge` makes the bridge.
 
-    `rundir` is where db.sock and the bridge's management socket are. A VIF's device (a tap, or the end of a cable) is
-    the hypervisor's, in the switch's network namespace; those of our own ports (DHCP) the switch makes.
+    `rundir` is where db.sock and the bridge's management socket are. Devices (a tap, or the end of a cable) are made by
+    whom they are for, in the switch's network namespace: they outlive ovs-vswitchd.
     """
 
     def __init__(
@@ -93,7 +93,7 @@ class OvsSwitch:
             on_bridge = await self._bridge()
             if any(rows.name == device for rows in self._rows()):
                 break
-            if await self._try(operations.add_port(on_bridge, device, None, ids, {}), f"adding uplink {device}"):
+            if await self._try(operations.add_port(on_bridge, device, ids, {}), f"adding uplink {device}"):
                 break
         await self._wires.serve_proven(port, await self._opened(port))
 
@@ -114,9 +114,9 @@ class OvsSwitch:
             change = [operations.remove_port(on_bridge, rows.port) for rows in ours if rows is not same]
             ids, port = operations.external_ids(vif), operations.unwired(vif)
             if same is None:
-                change += operations.add_port(on_bridge, vif.device, None, ids, port)
+                change += operations.add_port(on_bridge, vif.device, ids, port)
             else:
-                change += operations.change_port(same, None, ids, port)
+                change += operations.change_port(same, ids, port)
             if await self._try(change, f"plugging port {vif.port}"):
                 return
         raise Unavailable(f"plugging port {vif.port}: somebody else keeps changing it")
@@ -171,11 +171,11 @@ class OvsSwitch:
             on_bridge = await self._bridge()
             same = next((rows for rows in self._rows() if rows.name == device), None)
             if same is None:
-                change = operations.add_port(on_bridge, device, mac, ids, row)
+                change = operations.add_port(on_bridge, device, ids, row)
             elif (same.external_ids, same.vlan, same.network) == (ids, vlan, network):
                 break
             else:
-                change = operations.change_port(same, mac, ids, row)
+                change = operations.change_port(same, ids, row)
             if await self._try(change, f"adding service port {port}"):
                 break
         else:
