@@ -23,8 +23,10 @@ def in_sqlite(directory: Path | None) -> Opened:
     @asynccontextmanager
     async def opened(schema: Schema) -> AsyncIterator[Database]:
         database = open_sqlite(None if directory is None else directory / f"{schema.name}.sqlite", schema)
-        yield database
-        await database.close()
+        try:
+            yield database
+        finally:
+            await database.close()
 
     return opened
 
@@ -36,11 +38,13 @@ def in_postgresql(url: str) -> Opened:
     @asynccontextmanager
     async def opened(schema: Schema) -> AsyncIterator[Database]:
         database = PostgresDatabase(url, schema)
-        if schema.name not in emptied:
-            emptied.add(schema.name)
-            await database.run("emptying the tables", lambda session: empty(session, schema))
-        yield database
-        await database.close()
+        try:
+            if schema.name not in emptied:
+                emptied.add(schema.name)
+                await database.run("emptying the tables", lambda session: empty(session, schema))
+            yield database
+        finally:
+            await database.close()
 
     return opened
 

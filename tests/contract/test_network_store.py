@@ -462,12 +462,15 @@ async def test_news_that_is_replaced_never_was_and_its_tries_do_not_count(store:
     assert await store.dead() == []
 
 
-async def test_what_was_in_flight_when_it_crashed_is_taken_again(database: Database, store: SqlNetworkStore) -> None:
-    await with_port(store)
-    await drain(store)
-    await store.update(P1, partial(reported_up, report=report(1)))
-    taken = await store.take(NOW, 100)
-    assert await store.take(NOW, 100) == []
-    assert await SqlNetworkStore(database, Still()).take(NOW, 100) == taken
-    await store.untake()
-    assert await store.take(NOW, 100) == taken
+async def test_what_was_in_flight_when_it_crashed_is_taken_again(kept: Opened) -> None:
+    async with kept(NETWORK) as database:
+        store = SqlNetworkStore(database, Still())
+        await with_port(store)
+        await drain(store)
+        await store.update(P1, partial(reported_up, report=report(1)))
+        taken = await store.take(NOW, 100)
+        assert await store.take(NOW, 100) == []
+        await store.untake()
+        assert await store.take(NOW, 100) == taken
+    async with kept(NETWORK) as database:
+        assert await SqlNetworkStore(database, Still()).take(NOW, 100) == taken

@@ -4,15 +4,18 @@ import sqlite3
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import closing
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
-from sqlalchemy import Connection, create_engine, inspect
+from sqlalchemy import Connection, MetaData, create_engine, inspect, select, text
+from sqlalchemy.orm import Session
 from tests.contract import filling
 from tests.contract.filling import NOW
+from tests.postgresql import Server
 
 from moorage.adapters.database import migrating
 from moorage.adapters.database.compute import ComputeDatabase
@@ -20,7 +23,9 @@ from moorage.adapters.database.engine import Database
 from moorage.adapters.database.identity import DatabaseIdentityStore
 from moorage.adapters.database.images import DatabaseImageStore
 from moorage.adapters.database.network import SqlNetworkStore
-from moorage.adapters.database.schema import Schema
+from moorage.adapters.database.network_tables import NETWORK
+from moorage.adapters.database.postgresql import PostgresDatabase, upgrade_postgresql
+from moorage.adapters.database.schema import FIRST, Schema
 from moorage.adapters.database.schemas import SCHEMAS
 from moorage.adapters.database.sqlite import open_sqlite
 from moorage.adapters.database.timeline import DatabaseFactStore
@@ -102,16 +107,59 @@ def rows_of(connection: Connection) -> dict[str, int]:
 
 @by_release
 @by_name
-async def test_a_released_database_comes_up_to_date_with_all_that_is_in_it(
+async def test_a_released_file_comes_up_to_date_with_all_that_is_in_it(
     schema: Schema, release: Path, tmp_path: Path
 ) -> None:
-    path, fresh = tmp_path / f"{schema.name}.sqlite", tmp_path / "fresh.sqlite"
+    path = tmp_path / f"{schema.name}.sqlite"
     released(schema, release, path)
-    old, new = open_sqlite(path, schema), open_sqlite(fresh, schema)
-    await fill(new, schema)
-    assert await told(old, schema) == await told(new, schema)
+    old = open_sqlite(path, schema)
+    assert await told(old, schema) == await just_filled(schema)
     await old.close()
-    await new.close()
+
+
+@by_release
+@by_name
+async def test_so_does_a_released_database_on_postgresql(
+    schema: Schema, release: Path, tmp_path: Path, elsewhere: str
+) -> None:
+    path = tmp_path / f"{schema.name}.sqlite"
+    released(schema, release, path)
+    database = PostgresDatabase(elsewhere, schema)
+    await database.run("making the old tables", partial(move, schema=schema, path=path))
+    assert await upgrade_postgresql(elsewhere, schema) == (FIRST, schema.head)
+    assert await told(database, schema) == await just_filled(schema)
+    await database.close()
+
+
+async def just_filled(schema: Schema) -> list[Any]:
+    database = open_sqlite(None, schema)
+    await fill(database, schema)
+    try:
+        return await told(database, schema)
+    finally:
+        await database.close()
+
+
+def move(session: Session, schema: Schema, path: Path) -> None:
+    """The tables of the first release, with the rows of a file."""
+    session.execute(text(f"DROP SCHEMA IF EXISTS {schema.name} CASCADE"))
+    session.execute(text(f"CREATE SCHEMA {schema.name}"))
+    migrating.upgrade(session.connection(), schema, FIRST)
+    old, new = MetaData(), MetaData()
+    engine = create_engine(f"sqlite:///{path}")
+    new.reflect(session.connection())
+    with engine.connect() as file:
+        old.reflect(file)
+        for table in old.sorted_tables:
+            rows = [dict(row._mapping) for row in file.execute(select(table))]
+            session.execute(new.tables[table.name].insert(), rows)
+    engine.dispose()
+
+
+@pytest.fixture(scope="session")
+def elsewhere(server: Server) -> str:
+    """A database in which nobody minds what becomes of tables."""
+    return server.make_database("upgrades")
 
 
 @by_name
@@ -123,20 +171,44 @@ async def test_what_fills_a_release_leaves_no_table_empty(schema: Schema, tmp_pa
     await database.close()
 
 
+def differences(connection: Connection, schema: Schema) -> list[Any]:
+    """Between the tables that the migrations make and those that the stores use."""
+    migrating.upgrade(connection, schema)
+    context = MigrationContext.configure(connection, opts={"compare_type": True})
+    return list(compare_metadata(context, schema.metadata))
+
+
 @by_name
-def test_tables_and_migrations_say_the_same(schema: Schema) -> None:
+async def test_tables_and_migrations_say_the_same(schema: Schema, elsewhere: str) -> None:
     assert schema.head == migrating.revisions(schema)[-1]
+    assert schema.head is not None
+    assert int(schema.head) > 0  # it is written into SQLite's user_version too
     engine = create_engine("sqlite://")
     with engine.begin() as connection:
-        migrating.upgrade(connection, schema)
-        migrating.upgrade(connection, schema)
-        context = MigrationContext.configure(connection, opts={"compare_type": True})
-        assert compare_metadata(context, schema.metadata) == []
+        assert differences(connection, schema) == []
     engine.dispose()
+    await upgrade_postgresql(elsewhere, schema)
+    database = PostgresDatabase(elsewhere, schema)
+    assert await database.run("comparing", lambda session: differences(session.connection(), schema)) == []
+    await database.close()
+
+
+async def test_a_file_is_kept_as_it_was_and_brought_up_to_date_once(tmp_path: Path) -> None:
+    path = tmp_path / "network.sqlite"
+    released(NETWORK, RELEASED[0], path)
+    (tmp_path / "network.sqlite.new").write_text("what a crash has left")
+    for _ in range(2):
+        await open_sqlite(path, NETWORK).close()
+    assert {file.name for file in tmp_path.iterdir()} == {"network.sqlite", "network.0001.sqlite"}
+    with closing(sqlite3.connect(tmp_path / "network.0001.sqlite")) as kept, closing(sqlite3.connect(path)) as now:
+        assert kept.execute("PRAGMA user_version").fetchone() == (NETWORK.first_mark,)
+        assert now.execute("PRAGMA user_version").fetchone() == (2,)
+        tables = "SELECT id, document FROM ports"
+        assert kept.execute(tables).fetchall() == now.execute(tables).fetchall() != []
 
 
 def test_a_newer_versions_file_is_refused_with_what_to_do_and_left_as_it_is(tmp_path: Path) -> None:
-    path, schema = tmp_path / "network.sqlite", SCHEMAS[3]
+    path, schema = tmp_path / "network.sqlite", NETWORK
     released(schema, RELEASED[0], path)
     with closing(sqlite3.connect(path)) as connection:
         connection.executescript(
@@ -154,4 +226,4 @@ def test_a_file_that_is_none_of_ours_is_refused_with_what_to_do(tmp_path: Path) 
     with closing(sqlite3.connect(path)) as connection:
         connection.execute("PRAGMA user_version = 12345")
     with pytest.raises(Invalid, match=r"another version of Moorage.*--purge"):
-        open_sqlite(path, SCHEMAS[3])
+        open_sqlite(path, NETWORK)

@@ -73,7 +73,7 @@ class Told:
     async def is_empty(self) -> bool:
         """Whether nothing waits to be told."""
         network = self.cloud.plane.network
-        return await network.store.next_due(network.clock.now()) is None
+        return (await network.store.backlog()).waiting == 0
 
     async def dead(self) -> list[dict[str, Any]]:
         admin = self.cloud.plane.session("network", "admin", "admin")

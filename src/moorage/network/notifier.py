@@ -29,6 +29,7 @@ from moorage.seams.timeline import Timeline
 
 log = structlog.get_logger(__name__)
 MOST = 100  # events in one request
+LOOK_AGAIN_AFTER = 0.5  # seconds, for an outbox that cannot be reached
 
 
 class Notifier:
@@ -53,8 +54,20 @@ class Notifier:
         self._is_alarmed = False
 
     async def run(self) -> Never:
-        """Deliver until cancelled. What was taken before and not settled is sent again."""
-        await self._outbox.untake()
+        """Deliver until cancelled. What was taken and not settled, by a crash or a lost outbox, is sent again."""
+        is_reached = True
+        while True:
+            try:
+                await self._outbox.untake()
+                is_reached = True
+                await self._deliver_all()
+            except Unavailable as error:
+                if is_reached:
+                    log.warning("the outbox cannot be reached; news waits in it", why=error.message)
+                is_reached = False
+                await asyncio.sleep(LOOK_AGAIN_AFTER)
+
+    async def _deliver_all(self) -> Never:
         while True:
             items = await self._outbox.take(self._clock.now(), MOST)
             if items:

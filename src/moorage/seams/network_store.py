@@ -195,15 +195,21 @@ class Backlog:
 
 
 class Outbox(Protocol):
-    """News on its way to compute. One notifier takes from it; what it took and did not settle is sent again."""
+    """News on its way to compute. Each notifier has one of its own, and several may take from the same table.
+
+    What one took and did not settle is sent again: by itself once it untakes, by others once its process or its
+    connection is gone. All raise Unavailable.
+    """
 
     async def appended(self) -> None:
-        """Returns once something was appended since this returned last (at once, the first time)."""
+        """Returns once something was appended since this returned last (at once, the first time), and now and then
+        without, where others may have left something."""
 
     async def take(self, now: datetime, limit: int) -> Sequence[OutboxItem]:
         """The oldest items that are due, at most one for each port and only if nothing older of the port waits.
 
-        They are in flight until settled: newer news of their ports does not replace them.
+        They are in flight until settled: newer news of their ports does not replace them, and nobody else takes
+        anything of these ports.
         """
 
     async def settle(self, judgements: Sequence[Judgement], now: datetime) -> None:
@@ -213,7 +219,7 @@ class Outbox(Protocol):
         """
 
     async def untake(self) -> None:
-        """Nothing is in flight."""
+        """Nothing is in flight that this one has taken, or one that is gone."""
 
     async def next_due(self, now: datetime) -> datetime | None:
         """When `take` has something next; None: not before something is appended."""

@@ -5,6 +5,8 @@ from typing import Protocol, TypeVar
 
 from sqlalchemy.orm import Session
 
+from moorage.adapters.database.bell import Bell
+
 T = TypeVar("T")
 
 
@@ -16,6 +18,9 @@ class Database(Protocol):
         session. Raises Conflict for a broken constraint, Full when the disk is, Unavailable when the database cannot
         be written or read for another reason.
         """
+
+    def bell(self, name: str) -> Bell:
+        """A bell of this name, for one that waits."""
 
     async def check(self) -> None:
         """Raises Unavailable when the database cannot be read."""

@@ -1,6 +1,5 @@
 """The network's store and outbox in a SQL database: each verb one transaction (hops ready, told)."""
 
-import asyncio
 from collections.abc import Callable, Collection, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import replace
@@ -8,7 +7,7 @@ from datetime import datetime
 from functools import partial
 from typing import TypeVar, cast
 
-from sqlalchemy import Table, bindparam, select, update
+from sqlalchemy import Table, bindparam, or_, select, update
 from sqlalchemy.orm import Session
 
 from moorage.adapters.database import network_groups as group_work
@@ -30,34 +29,34 @@ from moorage.seams.clock import Clock
 from moorage.seams.network_store import DEAD_KEPT, Backlog, Changed, NewPort, PortRule, SubnetChanged
 
 T = TypeVar("T")
+LOOK_EVERY = 1.0  # seconds between looks for what notifiers that are gone have taken
 
 
 class SqlNetworkStore:
-    """Fulfils seams.network_store.NetworkStore and Outbox. One process for each database takes from the outbox."""
+    """Fulfils seams.network_store.NetworkStore and Outbox."""
 
     def __init__(self, database: Database, clock: Clock, *, dead_kept: int = DEAD_KEPT) -> None:
         self._database = database
         self._clock = clock
         self._dead_kept = dead_kept
-        self._in_flight: set[int] = set()  # in memory on purpose: after a crash nothing is
-        self._appended = asyncio.Event()
-        self._appended.set()
+        self._bell = database.bell("outbox")
+        self._me = 0  # as whom was taken what is in flight
+        self._looked_at: float | None = None  # when it was last looked for what those who are gone have taken
 
     async def _run(self, act: str, work: Callable[[Session], T]) -> T:
         return await self._database.run(act, work)
 
     async def _write(self, act: str, work: Callable[[Writing], T]) -> T:
-        """A transaction that may write ports; rings for the notifier once it is committed."""
-        writings: list[Writing] = []
+        """A transaction that may write ports; rings for the notifiers when it made news."""
 
         def unit(session: Session) -> T:
-            writings.append(Writing(session, self._clock.now(), self._in_flight))
-            return work(writings[-1])
+            writing = Writing(session, self._clock.now())
+            result = work(writing)
+            if writing.has_news:
+                self._bell.ring(session)
+            return result
 
-        result = await self._database.run(act, unit)
-        if writings[-1].has_news:
-            self._appended.set()
-        return result
+        return await self._database.run(act, unit)
 
     # ---- networks and subnets
 
@@ -250,23 +249,30 @@ class SqlNetworkStore:
     # ---- the outbox
 
     async def appended(self) -> None:
-        await self._appended.wait()
-        self._appended.clear()
+        await self._bell.heard()
 
     async def take(self, now: datetime, limit: int) -> Sequence[OutboxItem]:
-        work = partial(outbox_work.take, now=now, limit=limit, in_flight=self._in_flight)
-        items = await self._run("reading the outbox", work)
-        self._in_flight.update(item.id for item in items)
+        self._me = await self._bell.name()
+        at = self._clock.monotonic()
+        is_to_look = self._looked_at is None or at - self._looked_at >= LOOK_EVERY
+
+        def work(session: Session) -> list[OutboxItem]:
+            if is_to_look:
+                outbox_work.free(session, self._bell.is_gone(outbox_work.TAKEN_BY))
+            return outbox_work.take(session, now, limit, self._me)
+
+        items = await self._run("taking from the outbox", work)
+        if is_to_look:
+            self._looked_at = at
         return items
 
     async def settle(self, judgements: Sequence[Judgement], now: datetime) -> None:
-        work = partial(outbox_work.settle, judgements=judgements, now=now, dead_kept=self._dead_kept)
+        work = partial(outbox_work.settle, judgements=judgements, now=now, dead_kept=self._dead_kept, me=self._me)
         await self._run("settling the outbox", work)
-        self._in_flight.difference_update(judgement.item.id for judgement in judgements)
 
     async def untake(self) -> None:
-        self._in_flight.clear()
-        self._appended.set()
+        whose = or_(outbox_work.TAKEN_BY.in_([self._me]), self._bell.is_gone(outbox_work.TAKEN_BY))
+        await self._run("freeing the outbox", partial(outbox_work.free, whose=whose))
 
     async def next_due(self, now: datetime) -> datetime | None:
         return await self._run("reading the outbox", partial(outbox_work.next_due, now=now))

@@ -1,11 +1,11 @@
 """The outbox's part of a transaction: news appended, taken, settled (hop told)."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import cast
 
-from sqlalchemy import Table, bindparam, delete, func, insert, select, update
+from sqlalchemy import ColumnElement, Table, bindparam, delete, func, insert, select, update
 from sqlalchemy.orm import Session, aliased
 
 from moorage.adapters.database.network_tables import DeadRow, OutboxRow, decoded, encoded
@@ -17,20 +17,16 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _US = timedelta(microseconds=1)
 
 
-def append(
-    session: Session,
-    events: Sequence[ExternalEvent],
-    generation: Generation | None,
-    now: datetime,
-    in_flight: Collection[int],
-) -> bool:
-    """Put events in, in place of what waits of their port and they outdate. False: there was nothing to put in."""
+def append(session: Session, events: Sequence[ExternalEvent], generation: Generation | None, now: datetime) -> bool:
+    """Put events in, in place of what waits of their port and they outdate. False: there was nothing to put in.
+
+    What is taken is not replaced. News of one port comes in one transaction after the other: its port's row is locked.
+    """
     for event in events:
-        for waiting, is_status in session.execute(_WAITING, {"of": event.tag}).all():
-            if waiting not in in_flight and _outdates(event.name, is_status=is_status):
-                session.execute(_DELETE, {"of": waiting})
-        item = OutboxItem(id=0, event=event, made_at=now, generation=generation)
         is_status = event.name in STATUS_EVENTS
+        outdated = _OUTDATE_ALL if event.name is EventName.VIF_DELETED else _OUTDATE
+        session.execute(outdated, {"of": event.tag, "kind": is_status})
+        item = OutboxItem(id=0, event=event, made_at=now, generation=generation)
         row = {"port": event.tag, "is_status": is_status, "due": 0, "document": encoded(item)}
         session.execute(_INSERT, row)
     return bool(events)
@@ -43,10 +39,17 @@ def _outdates(newer: EventName, *, is_status: bool) -> bool:
     return is_status is (newer in STATUS_EVENTS)
 
 
-def take(session: Session, now: datetime, limit: int, in_flight: Collection[int]) -> list[OutboxItem]:
-    due = session.execute(_DUE, {"now": _micros(now), "limit": limit + len(in_flight)})
-    rows = [(number, document) for number, document in due if number not in in_flight]
-    return [replace(decoded(document, OutboxItem), id=number) for number, document in rows[:limit]]
+def take(session: Session, now: datetime, limit: int, me: int) -> list[OutboxItem]:
+    """What others are just taking is passed over, not waited for."""
+    rows = session.execute(_DUE, {"now": _micros(now), "limit": limit}).all()
+    if rows:
+        session.execute(_TAKE, {"ids": [number for number, _ in rows], "me": me})
+    return [replace(decoded(document, OutboxItem), id=number) for number, document in rows]
+
+
+def free(session: Session, whose: ColumnElement[bool]) -> None:
+    """What was taken by those of whom `whose` is true, and not settled, can be taken again."""
+    session.execute(update(_OUTBOX).where(_OUTBOX.c.taken_by.is_not(None), whose).values(taken_by=None))
 
 
 def next_due(session: Session, now: datetime) -> datetime | None:
@@ -54,18 +57,21 @@ def next_due(session: Session, now: datetime) -> datetime | None:
     return None if found is None else max(now, _EPOCH + found * _US)
 
 
-def settle(session: Session, judgements: Sequence[Judgement], now: datetime, dead_kept: int) -> None:
+def settle(session: Session, judgements: Sequence[Judgement], now: datetime, dead_kept: int, me: int) -> None:
+    """What somebody else has taken meanwhile, because we were thought gone, is theirs to settle."""
+    has_died = False
     for judgement in judgements:
         item = judgement.item
         if judgement.verdict is Verdict.AGAIN and not _is_overtaken(session, item):
             due = 0 if item.due_at is None else _micros(item.due_at)
-            session.execute(_UPDATE, {"of": item.id, "due": due, "document": encoded(item)})
+            session.execute(_PUT_BACK, {"of": item.id, "me": me, "due": due, "document": encoded(item)})
             continue
-        if judgement.verdict is Verdict.DEAD:
+        is_mine = session.execute(_DELETE, {"of": item.id, "me": me}).rowcount > 0  # type: ignore[attr-defined]
+        if is_mine and judgement.verdict is Verdict.DEAD:
             dead = DeadEvent(item=item, reason=judgement.reason, died_at=now)
             session.execute(_BURY, {"document": encoded(dead)})
-        session.execute(_DELETE, {"of": item.id})
-    if any(judgement.verdict is Verdict.DEAD for judgement in judgements):
+            has_died = True
+    if has_died:
         session.execute(_FORGET, {"kept": dead_kept})
 
 
@@ -95,18 +101,24 @@ def _micros(at: datetime) -> int:
 # Statements are made once: to make one takes longer than to run it.
 _OUTBOX = cast(Table, OutboxRow.__table__)
 _INSERT = insert(_OUTBOX)
-_UPDATE = update(_OUTBOX).where(_OUTBOX.c.id == bindparam("of"))
-_DELETE = delete(_OUTBOX).where(_OUTBOX.c.id == bindparam("of"))
-_WAITING = select(OutboxRow.id, OutboxRow.is_status).where(OutboxRow.port == bindparam("of"))
+_IS_MINE = (_OUTBOX.c.id == bindparam("of"), _OUTBOX.c.taken_by == bindparam("me"))
+_PUT_BACK = update(_OUTBOX).where(*_IS_MINE).values(taken_by=None, due=bindparam("due"), document=bindparam("document"))
+_DELETE = delete(_OUTBOX).where(*_IS_MINE)
+TAKEN_BY = _OUTBOX.c.taken_by
+_IS_FREE = TAKEN_BY.is_(None)
+_OUTDATE_ALL = delete(_OUTBOX).where(_OUTBOX.c.port == bindparam("of"), _IS_FREE)
+_OUTDATE = _OUTDATE_ALL.where(_OUTBOX.c.is_status == bindparam("kind"))
 _NEWER = select(OutboxRow.document).where(OutboxRow.port == bindparam("port"), OutboxRow.id > bindparam("of"))
 _OLDER = aliased(OutboxRow)
 _IS_HEAD = ~select(_OLDER.id).where(_OLDER.port == OutboxRow.port, _OLDER.id < OutboxRow.id).exists()
 _DUE = (
     select(OutboxRow.id, OutboxRow.document)
-    .where(_IS_HEAD, OutboxRow.due <= bindparam("now"))
+    .where(_IS_HEAD, _IS_FREE, OutboxRow.due <= bindparam("now"))
     .order_by(OutboxRow.id)
     .limit(bindparam("limit"))
+    .with_for_update(skip_locked=True)
 )
+_TAKE = update(_OUTBOX).where(_OUTBOX.c.id.in_(bindparam("ids", expanding=True))).values(taken_by=bindparam("me"))
 _DEAD_EVENTS = cast(Table, DeadRow.__table__)
 _BURY = insert(_DEAD_EVENTS)  # ids are given in the order of dying
 _DEAD = select(DeadRow.document).order_by(DeadRow.id.desc()).limit(bindparam("limit"))
@@ -115,4 +127,4 @@ _FORGET = delete(_DEAD_EVENTS).where(_DEAD_EVENTS.c.id <= _FIRST_FORGOTTEN)
 _OLDEST = select(OutboxRow.document).order_by(OutboxRow.id).limit(1)
 _COUNT_WAITING = select(func.count()).select_from(OutboxRow)
 _COUNT_DEAD = select(func.count()).select_from(DeadRow)
-_NEXT = select(func.min(OutboxRow.due)).where(_IS_HEAD)
+_NEXT = select(func.min(OutboxRow.due)).where(_IS_HEAD, _IS_FREE)

@@ -33,11 +33,10 @@ from moorage.seams.network_store import Changed, NewPort
 
 @dataclass
 class Writing:
-    """One transaction that writes ports: its time, what is in flight, and whether it made news."""
+    """One transaction that writes ports: its time, and whether it made news."""
 
     session: Session
     now: datetime
-    in_flight: Collection[int]
     has_news: bool = False
 
 
@@ -199,7 +198,7 @@ def _append(writing: Writing, before: Port | None, after: Port | None) -> None:
     of = after or before
     generation = of.binding.generation if of else None
     events = news(before, after)
-    if outbox.append(writing.session, events, generation, writing.now, writing.in_flight):
+    if outbox.append(writing.session, events, generation, writing.now):
         writing.has_news = True
 
 

@@ -95,7 +95,7 @@ class AgentRow(Tables):
 
 
 class OutboxRow(Tables):
-    """News that is not delivered yet. `due` is in µs since 1970, 0 for at once."""
+    """News that is not delivered yet. `due` is in µs since 1970, 0 for at once; `taken_by` is a notifier's bell."""
 
     __tablename__ = "outbox"
     __table_args__ = ({"sqlite_autoincrement": True},)  # an id never comes twice: the notifier knows items by it
@@ -103,6 +103,7 @@ class OutboxRow(Tables):
     port: Mapped[str] = mapped_column(index=True)
     is_status: Mapped[bool]
     due: Mapped[int] = mapped_column(BigInteger)
+    taken_by: Mapped[int | None] = mapped_column(BigInteger)
     document: Mapped[bytes] = mapped_column(LargeBinary)
 
 
@@ -114,7 +115,7 @@ class DeadRow(Tables):
     document: Mapped[bytes] = mapped_column(LargeBinary)
 
 
-NETWORK = Schema("network", Tables.metadata, head="0001", first_mark=1420512414)
+NETWORK = Schema("network", Tables.metadata, head="0002", first_mark=1420512414)
 
 
 def encoded(value: Any) -> bytes:

@@ -1,22 +1,22 @@
 """PostgreSQL by asyncpg: the same units of work as on SQLite, several side by side, in a schema for each service."""
 
 import asyncio
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
+from functools import partial
 from typing import Any, TypeVar
-from urllib.parse import urlsplit
 
 import asyncpg
-from asyncpg.exceptions import InterfaceError, PostgresError
 from sqlalchemy import event, text
 from sqlalchemy.exc import DBAPIError, DisconnectionError
-from sqlalchemy.exc import TimeoutError as NoneFree
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, create_async_engine
 from sqlalchemy.orm import Session
 
+from moorage.adapters.database.bell import Bell
 from moorage.adapters.database.locks import hold
+from moorage.adapters.database.postgresql_bell import PostgresBell
+from moorage.adapters.database.postgresql_errors import in_our_words, shown, state_of
 from moorage.adapters.database.schema import Schema, require_known, revision_of
-from moorage.domain.errors import Conflict, Full, Invalid, MoorageError, Unavailable
+from moorage.domain.errors import Invalid, MoorageError
 
 T = TypeVar("T")
 
@@ -52,20 +52,23 @@ class PostgresDatabase:
     suspends; so it cannot await anything else while its transaction is open.
     """
 
-    def __init__(self, url: str, schema: Schema) -> None:
+    def __init__(self, url: str, schema: Schema, *, limit: float = LIMIT) -> None:
+        """`limit`: seconds for a unit of work with all its waiting."""
         self._url = url
+        self._limit = limit
         self._schema = schema
         self._engine = _engine(url, schema)
+        self._bells: list[PostgresBell] = []
 
     async def run(self, act: str, work: Callable[[Session], T]) -> T:
-        with _in_our_words(act, self._url):
-            async with asyncio.timeout(LIMIT):
+        with in_our_words(act, self._url):
+            async with asyncio.timeout(self._limit):
                 tries = 1
                 while True:
                     try:
                         return await self._once(work)
                     except DBAPIError as error:
-                        if tries >= _AGAIN.get(_state(error.orig), 1):
+                        if tries >= _AGAIN.get(state_of(error.orig), 1):
                             raise
                     tries += 1
 
@@ -80,7 +83,14 @@ class PostgresDatabase:
     async def check(self) -> None:
         await self.run("reading the database", lambda session: session.execute(_ONE))
 
+    def bell(self, name: str) -> Bell:
+        bell = PostgresBell(f"{self._schema.name}_{name}", partial(connect, self._url, self._schema), self._url)
+        self._bells.append(bell)
+        return bell
+
     async def close(self) -> None:
+        for bell in self._bells:
+            await bell.close()
         await self._engine.dispose()
 
     async def require_current(self) -> None:
@@ -114,12 +124,6 @@ async def open_postgresql(url: str, schema: Schema) -> PostgresDatabase:
     return database
 
 
-def shown(url: str) -> str:
-    """The URL without the secrets that it may hold."""
-    parts = urlsplit(url)
-    return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"
-
-
 async def connect(url: str, schema: Schema, *, command_limit: float | None = LIMIT) -> Any:
     """A connection of asyncpg's own, whose names are the schema's."""
     names = {"search_path": schema.name, "application_name": f"moorage {schema.name}"}
@@ -151,7 +155,7 @@ async def upgrade_postgresql(url: str, schema: Schema) -> tuple[str | None, str]
 
     engine = _engine(url, schema, command_limit=None)
     try:
-        with _in_our_words(f"upgrading {schema.name}", url):
+        with in_our_words(f"upgrading {schema.name}", url):
             async with AsyncSession(engine) as session, session.begin():
                 return await session.run_sync(work), schema.head
     finally:
@@ -178,31 +182,3 @@ def _engine(url: str, schema: Schema, *, command_limit: float | None = LIMIT) ->
             raise DisconnectionError
 
     return engine
-
-
-@contextmanager
-def _in_our_words(act: str, url: str) -> Iterator[None]:
-    try:
-        yield
-    except (DBAPIError, PostgresError, InterfaceError, OSError, NoneFree) as error:
-        raise _ours(error, act, url) from error
-
-
-def _ours(error: Exception, act: str, url: str) -> MoorageError:
-    said = error.orig if isinstance(error, DBAPIError) and error.orig else error
-    state = _state(said)
-    what = str(said).partition(">: ")[2] or str(said) or type(said).__name__  # less the driver's class
-    if state.startswith("23"):
-        return Conflict(f"{act}: {what}")
-    if state.startswith("22"):
-        return Invalid(f"{act}: {what}")
-    if isinstance(said, TimeoutError):
-        what = "it did not answer in time"
-    elif isinstance(said, NoneFree):
-        what = "too much is waiting for it"
-    kind = Full if state == "53100" else Unavailable
-    return kind(f"{act}: the database cannot be used: {what} ({shown(url)})")
-
-
-def _state(error: object) -> str:
-    return getattr(error, "sqlstate", None) or ""

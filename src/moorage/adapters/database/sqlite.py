@@ -13,6 +13,7 @@ from sqlalchemy.exc import DBAPIError, IntegrityError
 from sqlalchemy.orm import Session
 from sqlalchemy.pool import StaticPool
 
+from moorage.adapters.database.bell import Bell, LocalBell
 from moorage.adapters.database.schema import FIRST, Schema, note_revision, require_known, revision_of
 from moorage.domain.errors import Conflict, Full, Invalid, MoorageError, Unavailable
 
@@ -38,6 +39,9 @@ class SqliteDatabase:
     async def run(self, act: str, work: Callable[[Session], T]) -> T:
         with _in_our_words(act, self._path), Session(self._engine, expire_on_commit=False) as session, session.begin():
             return work(session)
+
+    def bell(self, name: str) -> Bell:
+        return LocalBell()
 
     async def check(self) -> None:
         await self.run("reading the database", lambda session: session.execute(_TABLES))
