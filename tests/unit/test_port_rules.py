@@ -154,6 +154,8 @@ def test_a_full_look_says_nothing_of_later_bindings_newer_reports_and_other_host
     assert absent(port, OTHER, Mark(1, 6), later) is port
     unbound = new_port()
     assert absent(unbound, HOST, Mark(1, 6), later) is unbound
+    dhcp_servers = ready(device_owner="network:dhcp")
+    assert absent(dhcp_servers, HOST, Mark(1, 6), later) is dhcp_servers
 
 
 def test_a_port_switched_off_is_down_until_it_is_on_and_reported() -> None:

@@ -247,9 +247,10 @@ def absent(port: Port, host: HostName, mark: Mark, look_began: datetime) -> Port
     """The port after a full look of `host` that did not have it: awaited from L2, unless bound after the look began.
 
     ACTIVE becomes DOWN; one that has yet to come up stays as it is. A look is as old as its `mark`: one that is older
-    than the last report of the port is no news, and reports that are older than the look are none after it.
+    than the last report of the port is no news, and reports that are older than the look are none after it. The
+    network's own ports (a DHCP server's) are no VIFs: no look has them.
     """
-    if not is_bound(port) or port.binding.host != host:
+    if not is_bound(port) or port.binding.host != host or port.device_owner.startswith("network:"):
         return port
     if port.last_mark is not None and mark < port.last_mark:
         return port
