@@ -269,7 +269,7 @@ async def test_a_guest_boots_from_its_own_disk_over_an_image(
 async def test_a_guest_that_can_never_start_is_invalid_in_qemus_own_words(
     hypervisor: QemuHypervisor, guest: Guest, disk: Path, tmp_path: Path
 ) -> None:
-    with pytest.raises(Invalid, match="Image is not in qcow2 format"):
+    with pytest.raises(Invalid, match=f"^creating guest {SERVER}: Could not open .*: Image is not in qcow2 format$"):
         await hypervisor.create_stopped(with_disk(guest, disk, "qcow2"))
     missing = tmp_path / "missing"
     with pytest.raises(Invalid, match="could not open kernel file"):

@@ -42,7 +42,7 @@ async def test_a_server_that_no_host_takes_says_so() -> None:
         path = f"/v2.1/servers/{view['id']}/action"
         console = await compute.call("POST", path, {"os-getConsoleOutput": {}})
         assert console.status_code == 409
-        assert "it has never been on a host, and has no console" in console.json["conflictingRequest"]["message"]
+        assert "it is on no host, and has no console" in console.json["conflictingRequest"]["message"]
         [action] = await actions(compute, view["id"])
         assert action.message == "Error"
 

@@ -124,7 +124,7 @@ class Acting:
         row = await self.own(server, caller)
         now = self.clock.now()
         if row.host is None:
-            raise Conflict(f"Instance {server} is not ready: it has never been on a host, and has no console.")
+            raise Conflict(f"Instance {server} is not ready: it is on no host, and has no console.")
         if not await self._is_alive(row.host, now):
             raise Conflict(f"Instance {server} is not ready: its host {row.host} does not answer.")
         try:

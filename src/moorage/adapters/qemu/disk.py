@@ -43,7 +43,7 @@ def _virtual_size(disk: Path, disk_format: str) -> int:
             header = opened.read(104)
         length = disk.stat().st_size
     except OSError as error:
-        raise Invalid(f"Could not open '{disk}': {error.strerror}") from error
+        raise Invalid(f"Could not open '{disk.name}': {error.strerror}") from error
     if disk_format == "raw":
         return length
     if header[:4] != QCOW2_MAGIC or len(header) < 72:
@@ -51,7 +51,7 @@ def _virtual_size(disk: Path, disk_format: str) -> int:
     version, backing, size = (int.from_bytes(header[start:end]) for start, end in ((4, 8), (8, 16), (24, 32)))
     features = int.from_bytes(header[72:80]) if version >= 3 else 0
     if backing or features & EXTERNAL_DATA:
-        raise Invalid(f"disk {disk} refers to another file; flatten it: qemu-img convert -O qcow2")
+        raise Invalid(f"disk {disk.name} refers to another file; flatten it: qemu-img convert -O qcow2")
     return size
 
 

@@ -13,6 +13,7 @@ import structlog
 from moorage.adapters.qemu.command_line import Accelerator, Files, command_line
 from moorage.adapters.qemu.disk import make_overlay
 from moorage.adapters.qemu.endings import Endings, process_name
+from moorage.adapters.qemu.last_words import for_its_owner
 from moorage.adapters.qemu.monitor import Monitor
 from moorage.adapters.qemu.records import Record, Records
 from moorage.domain.errors import Conflict, Exhausted, Invalid, NotFound, Unavailable
@@ -219,10 +220,11 @@ class QemuHypervisor:
                     pause = min(2 * pause, 0.05)
         except TimeoutError as error:
             raise Unavailable(f"creating guest {server}: QEMU did not answer in {self._start_timeout:g} s") from error
-        words = (await self._on_disk(self._records.last_words, server)).removeprefix(f"{self._program}: ")
+        said = (await self._on_disk(self._records.last_words, server)).removeprefix(f"{self._program}: ")
+        words = for_its_owner(said)
         if not words or any(passing in words for passing in PASSING):
             raise Unavailable(f"creating guest {server}: QEMU ended at once: {words or 'without a word'}")
-        raise Invalid(f"creating guest {server}: {words}")
+        raise Invalid(f"creating guest {server}: {words}") from Invalid(said)  # all of it is for the log
 
     async def _stop(self, server: ServerId, *, patience: float = 1.0) -> None:
         """The process gone, and its sockets; SIGTERM makes QEMU write its disk back and end, held or running."""
