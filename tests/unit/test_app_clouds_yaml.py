@@ -112,5 +112,6 @@ def test_no_cloud_at_all_says_how_to_start_one(tmp_path: Path) -> None:
 
 
 def test_an_unknown_name_says_where_it_was_looked_for(ours: Path) -> None:
-    with pytest.raises(NotFound, match=str(ours)):
-        find_account("mars", ours, {"HOME": "/nowhere"})
+    with pytest.raises(NotFound) as caught:
+        find_account("mars", ours, {"HOME": "/nowhere", "OS_CLIENT_CONFIG_FILE": str(ours)})
+    assert caught.value.message.count(str(ours)) == 1

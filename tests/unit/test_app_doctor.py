@@ -1,11 +1,12 @@
 """The doctor names what is missing, and the exact cure."""
 
 import socket
+from pathlib import Path
 
 import pytest
 
 from moorage.app.config import HostKind
-from moorage.app.doctor import NEEDS, packages, port_free
+from moorage.app.doctor import NEEDS, open_vswitch, packages, port_free
 from moorage.app.listening import require_free
 from moorage.domain.errors import Conflict, Invalid
 
@@ -32,6 +33,21 @@ def test_what_is_missing_is_cured_by_one_line() -> None:
 def test_netns_hosts_need_no_qemu() -> None:
     assert packages(HostKind.NETNS, all_but_qemu).is_fine
     assert not any("qemu" in package for package in NEEDS[HostKind.NETNS].values())
+
+
+def test_open_vswitch_is_told_by_its_version_or_by_what_it_says(tmp_path: Path) -> None:
+    def check(script: str) -> tuple[bool | None, str]:
+        (tmp_path / "vswitchd").write_text(f"#!/bin/sh\n{script}\n")
+        (tmp_path / "vswitchd").chmod(0o755)
+        found = open_vswitch(lambda _: str(tmp_path / "vswitchd"))
+        return found.is_fine, found.found
+
+    assert check("echo 'ovs-vswitchd (Open vSwitch) 3.1.0'") == (
+        True,
+        "3.1.0; each cloud runs its own, with its datapath in user space",
+    )
+    assert check("echo no libunbound >&2; exit 127") == (False, f"{tmp_path}/vswitchd does not run: no libunbound")
+    assert open_vswitch(nothing_found).is_fine is False
 
 
 def test_a_port_in_use_is_named_with_what_to_do() -> None:

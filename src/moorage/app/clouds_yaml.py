@@ -98,7 +98,7 @@ def find_entry(
         except NotFound:
             continue
     raise NotFound(
-        f"no clouds.yaml has '{name}' (looked in {', '.join(str(file) for file in files)}); "
+        f"no clouds.yaml has '{name}' (looked in {', '.join(map(str, dict.fromkeys(files)))}); "
         f"`--os-cloud {MEMBER}` takes the state directory's"
     )
 

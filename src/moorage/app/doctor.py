@@ -45,7 +45,7 @@ def checks(kind: HostKind, address: str, port: int) -> list[Check]:
     """All that `kind` needs, in the order in which it should be mended."""
     found = [packages(kind)]
     if kind is not HostKind.SIMULATED:
-        found.append(privileges())
+        found += [open_vswitch(), privileges()]
     if kind is HostKind.QEMU:
         found.append(kvm())
     return [*found, port_free(address, port)]
@@ -83,6 +83,21 @@ def apt_line(kind: HostKind, missing: Sequence[str]) -> str:
     """The exact line that installs what is missing; RUNLEVEL=1 keeps Debian from starting services."""
     wanted = sorted({NEEDS[kind][program] for program in missing})
     return f"RUNLEVEL=1 apt-get install --no-install-recommends {' '.join(wanted)}"
+
+
+def open_vswitch(find: Find = find) -> Check:
+    """Which Open vSwitch hosts would run; one of the machine's own is neither needed nor touched."""
+    program = find("ovs-vswitchd")
+    if program is None:
+        return Check("Open vSwitch", False, "not installed")  # the packages' line cures it
+    try:
+        ran = subprocess.run([program, "--version"], capture_output=True, text=True, check=False, timeout=10)
+    except (OSError, subprocess.TimeoutExpired) as error:
+        return Check("Open vSwitch", False, f"{program} does not run: {error}")
+    if ran.returncode != 0:
+        return Check("Open vSwitch", False, f"{program} does not run: {ran.stderr.strip()[-200:]}")
+    version = ran.stdout.splitlines()[0].rpartition(" ")[2] if ran.stdout.strip() else "of no version"
+    return Check("Open vSwitch", True, f"{version}; each cloud runs its own, with its datapath in user space")
 
 
 def privileges() -> Check:

@@ -21,7 +21,7 @@ def command(
 
     state = StateDir((state_dir or default_state_dir()).absolute())
     with output() as out:
-        out.say("it has closed" if down(state, out.preparing) else f"nothing runs in {state.path}")
+        out.say("the cloud has ended" if down(state, out.preparing) else f"nothing runs in {state.path}")
         if purge:
             state.purge()
             out.say(f"its state in {state.path} is deleted")

@@ -28,6 +28,7 @@ COMMAND_LINE = (
     "console=ttyS0 quiet no_timer_check nokaslr mitigations=off audit=0 random.trust_cpu=on init_on_alloc=0"
     " rcupdate.rcu_expedited=1 8250.nr_uarts=1 i8042.noaux"
 )
+ONCE = "building the guest image (once)"
 DOWNLOAD_TIMEOUT = 300.0  # seconds
 UNFINISHED = "building-moorage-guest-"
 UNPACK_TIMEOUT = 120.0  # seconds
@@ -82,9 +83,9 @@ async def _build(home: Path, progress: Callable[[str], None]) -> None:
     with tempfile.TemporaryDirectory(prefix=UNFINISHED, dir=home.parent, ignore_cleanup_errors=True) as temporary:
         work = Path(temporary)
         package = await _download(work, progress)
-        progress("unpacking the kernel")
+        progress(f"{ONCE} … unpacking the kernel")
         await _run(["dpkg-deb", "-x", str(package), str(work / "tree")], UNPACK_TIMEOUT, work)
-        progress("making the ramdisk")
+        progress(f"{ONCE} … making the ramdisk")
         applets = (await _run([str(busybox), "--list"], 10.0, work)).split()
         result = work / "result"
         await asyncio.to_thread(_assemble, work / "tree", busybox, applets, result)
@@ -111,7 +112,7 @@ async def _download(work: Path, progress: Callable[[str], None]) -> Path:
     try:
         return await _download_by(options, work, progress)
     except Unavailable:
-        progress("fetching Debian's package lists")
+        progress(f"{ONCE} … fetching Debian's package lists")
     for name in ("lists/partial", "cache/archives/partial"):
         (work / name).mkdir(parents=True)
     options += ["-o", f"Dir::State::Lists={work / 'lists'}", "-o", f"Dir::Cache={work / 'cache'}"]
@@ -124,7 +125,7 @@ async def _download_by(options: Sequence[str], work: Path, progress: Callable[[s
     found = re.search(r"Depends: (linux-image-\S+)", said)
     if found is None:
         raise Unavailable(f"building moorage-guest: {KERNEL_PACKAGE} names no kernel; run apt-get update and try again")
-    progress(f"downloading {found[1]} (27 MB)")
+    progress(f"{ONCE} … downloading {found[1]} (27 MB)")
     await _run(["apt-get", *options, "download", found[1]], DOWNLOAD_TIMEOUT, work)
     return await asyncio.to_thread(lambda: next(work.glob("*.deb")))
 
