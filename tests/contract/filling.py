@@ -160,7 +160,7 @@ async def fill_network(store: Store) -> None:
             NewPort(new_port(id=PortId("p2"), mac_address="fa:16:3e:00:00:02"), then=bind),
         ]
     )
-    await store.update_bound(HOST, partial(reported_up, report=report()))
+    await store.update_each(dict.fromkeys(await store.bound_to(HOST), partial(reported_up, report=report())))
     for item in await store.take(NOW, 2):
         verdict = Verdict.DEAD if item.event.tag == PORT else Verdict.AGAIN
         await store.settle([Judgement(verdict, item, "nobody home")], NOW)

@@ -15,7 +15,7 @@ import pytest
 from tests.contract.conftest import Opened
 from tests.contract.test_network_store import NET, P1, Still, network, numbered, subnet, with_port
 from tests.contract.test_server_store import PROJECT, TINY, USER, a_server, an_action, hear, placing
-from tests.unit.ports import HOST, NOW, bind, report
+from tests.unit.ports import NOW, bind, report
 
 from moorage.adapters.database.compute import ComputeDatabase
 from moorage.adapters.database.compute_tables import COMPUTE
@@ -140,7 +140,7 @@ async def test_batches_that_cross_end_without_waiting_for_each_other(networks: l
         crossed = [numbered(number + 50), numbered(number + 70, network_id=NetworkId("n2"))]
         calls += [
             store.update_each({port: rules[port] for port in order}),
-            store.update_bound(HOST, partial(reported_up, report=report(10 + number))),
+            store.update_each(dict.fromkeys(ports, partial(reported_up, report=report(10 + number)))),
             store.update_subnet(SubnetId("s1"), lambda before: replace(before, name=before.name + "x")),
             store.update_network(NET, lambda before: replace(before, name=before.name + "x")),
             store.update(PortId("p1"), lambda port: port, addresses=[AddressWanted(SubnetId("s1"))]),

@@ -181,10 +181,10 @@ async def test_a_full_look_moves_the_marks_of_all_and_nothing_else(store: SqlNet
     await store.create_ports(
         [replace(numbered(2), then=bind), replace(numbered(3), then=partial(bind, host=HostName("h2")))]
     )
-    await store.update_bound(HOST, partial(reported_up, report=report(1)))
+    await store.update_each(dict.fromkeys(await store.bound_to(HOST), partial(reported_up, report=report(1))))
     before = list(await store.ports(None))
     await drain(store)
-    done = await store.update_bound(HOST, partial(reported_up, report=report(7)))
+    done = await store.update_each(dict.fromkeys(await store.bound_to(HOST), partial(reported_up, report=report(7))))
     assert set(done) == {P1, P2}
     after = await store.ports(None)
     assert after == [replace(one, last_mark=report(7).mark) for one in before[:2]] + before[2:]
@@ -385,7 +385,7 @@ async def test_an_item_that_is_not_due_holds_up_its_port_only(store: SqlNetworkS
     await with_port(store)
     await store.create_ports([replace(numbered(2), then=bind)])
     await drain(store)
-    await store.update_bound(HOST, partial(reported_up, report=report(1)))
+    await store.update_each(dict.fromkeys(await store.bound_to(HOST), partial(reported_up, report=report(1))))
     first, second = await store.take(NOW, 100)
     assert (first.event.tag, second.event.tag) == (P1, P2)
     await store.settle([judge(first, 404, NOW), judge(second, 200, NOW)], NOW)
@@ -416,7 +416,7 @@ async def test_of_the_dead_the_last_are_kept_the_last_one_first(database: Databa
     await with_port(store)
     await store.create_ports([replace(numbered(number), then=bind) for number in (2, 3, 4, 5)])
     await drain(store)
-    await store.update_bound(HOST, partial(reported_up, report=report(1)))
+    await store.update_each(dict.fromkeys(await store.bound_to(HOST), partial(reported_up, report=report(1))))
     items = await store.take(NOW, 100)
     for item in reversed(items):  # the order of dying counts, not that of being born
         await store.settle([Judgement(Verdict.DEAD, item, "")], NOW)

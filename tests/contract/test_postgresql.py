@@ -69,7 +69,8 @@ async def notifiers(shared: Opened, count: int, ports: int) -> AsyncIterator[lis
 async def tell(store: SqlNetworkStore, sequence: int = 1) -> None:
     """News of every port."""
     change = reported_up if sequence % 2 else reported_down
-    await store.update_bound(HOST, partial(change, report=report(sequence)))
+    rule = partial(change, report=report(sequence))
+    await store.update_each(dict.fromkeys(await store.bound_to(HOST), rule))
 
 
 async def test_notifiers_share_the_outbox_and_each_item_is_taken_once(shared: Opened) -> None:

@@ -131,9 +131,14 @@ async def test_events_go_together_only_when_they_come_while_a_request_is_in_flig
         ]
 
 
+async def all_are_up(world: World) -> None:
+    ports = await world.store.bound_to(HOST)
+    await world.store.update_each(dict.fromkeys(ports, partial(reported_up, report=report(1))))
+
+
 async def test_a_hundred_at_most_go_together() -> None:
     async with telling(latency=0.5, ports=130) as world:
-        await world.store.update_bound(HOST, partial(reported_up, report=report(1)))
+        await all_are_up(world)
         await asyncio.sleep(2)
         assert [len(events) for _, events in world.compute.posts] == [100, 30]
 
@@ -288,7 +293,7 @@ async def test_an_event_that_compute_always_fails_at_holds_up_no_other(status: i
 
 async def test_compute_that_fails_at_everything_is_asked_at_a_bounded_rate_and_told_all_in_the_end() -> None:
     async with telling(*[answering(500)] * 10_000, ports=130) as world:
-        await world.store.update_bound(HOST, partial(reported_up, report=report(1)))
+        await all_are_up(world)
         await asyncio.sleep(120)
         assert 20 < len(world.compute.posts) < 60
         world.compute.script.clear()

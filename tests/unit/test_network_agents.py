@@ -8,6 +8,9 @@ import structlog
 from tests.unit.network_rig import DEMO, SERVER, Rig, make_rig
 
 from moorage.domain.errors import Invalid
+from moorage.domain.ids import HostName
+from moorage.domain.port import PortStatus
+from moorage.network.agents import AT_ONCE
 from moorage.wire.messages import (
     AgentHeartbeat,
     Details,
@@ -110,6 +113,43 @@ async def test_a_full_look_brings_up_what_was_never_told() -> None:
     assert await status(rig, port) == "ACTIVE"
     await look(rig, began, 2, (port["id"], "g1"))
     assert [fact.what for fact in rig.facts.told] == ["bound", "ready"]
+
+
+async def test_a_full_look_leaves_the_dhcp_servers_own_port_alone() -> None:
+    rig = make_rig()
+    network, _ = await rig.network()
+    await rig.agent("h1", has_dhcp=True)
+    await rig.bound_port(network)
+    [spec] = await specs(rig)
+    await asyncio.sleep(1)
+    await look(rig, await begin(rig), 1)
+    assert (await rig.show("port", spec.port))["status"] == "ACTIVE"
+
+
+async def test_a_message_about_very_many_ports_stops_nobody_for_long() -> None:
+    rig = make_rig()
+    network, _ = await rig.network("10.0.0.0/16")
+    await rig.agent("h1")
+    ports = [await rig.bound_port(network) for _ in range(3 * AT_ONCE)]
+    marks = tuple(PortMark(port=port["id"], generation="g1") for port in ports)
+    turns = 0
+
+    async def others() -> None:
+        nonlocal turns
+        while True:
+            turns += 1
+            await asyncio.sleep(0)
+
+    other = asyncio.create_task(others())
+    for message in (
+        DetailsWanted(host="h1", epoch=1, sequence=1, ports=marks),
+        Reports(host="h1", epoch=1, sequence=2, up=marks),
+    ):
+        turns = 0
+        await rig.service.agents.handle(message)
+        assert turns >= 3
+    other.cancel()
+    assert {port.status for port in await rig.store.ports(None, host=HostName("h1"))} == {PortStatus.ACTIVE}
 
 
 async def test_the_dhcp_servers_port_is_made_once_and_says_where_it_is() -> None:

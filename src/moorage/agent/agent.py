@@ -9,8 +9,10 @@ from typing import Never
 
 import structlog
 
+from moorage.agent.batches import Progress, Queue, progress
 from moorage.agent.dhcp import DhcpServers
 from moorage.agent.plan import Known, is_wired, news_of, plan_for, vlan_for, vlans_of
+from moorage.agent.reporting import Reporting, mark
 from moorage.domain.errors import MoorageError, Unavailable
 from moorage.domain.hops import Fact, Hop, SubFact
 from moorage.domain.ids import Generation, HostName, NetworkId, PortId, ServerId
@@ -24,13 +26,14 @@ from moorage.wire import messages as wire
 log = structlog.get_logger(__name__)
 
 HEARTBEAT_EVERY = 3.0  # seconds; dead after 10
+SOON = 1.0  # seconds between heartbeats of an agent that catches up: they tell how far it is
 LOOK_EVERY = 10.0  # seconds between full looks
 AGAIN_AFTER = 0.5  # seconds, when the network or the switch did not answer
 
 
 @dataclass
 class Agent:
-    """One life of the agent: `epoch` orders its reports after those of earlier lives."""
+    """One life of the agent."""
 
     host: HostName
     wiring: Wiring
@@ -38,17 +41,21 @@ class Agent:
     bus: Bus
     clock: Clock
     timeline: Timeline
-    epoch: int = 0
-    sequence: int = 0
     known: dict[PortId, Known] = field(default_factory=dict)
     vlans: dict[NetworkId, int] = field(default_factory=dict)
+    progress: Progress | None = None  # while there is more to be wired than one batch
+    _queue: Queue = field(default_factory=Queue)
+    _not_before: dict[PortId, float] = field(default_factory=dict)  # monotonic: when what failed is tried again
     _dirty: set[PortId] = field(default_factory=set)  # to be asked about again
     _work: asyncio.Event = field(default_factory=asyncio.Event)
     _turn: asyncio.Lock = field(default_factory=asyncio.Lock)  # reports leave in their order
 
+    def __post_init__(self) -> None:
+        self._network = Reporting(self.host, self.bus)
+
     async def run(self) -> Never:
         """Serve the host until cancelled. The switch and the guests go on without us."""
-        self.epoch = await self._begin()
+        await self._network.begin()
         await supervise(
             [
                 ("bridge", self._watch),
@@ -59,24 +66,6 @@ class Agent:
                 ("heartbeat", self._beat),
             ]
         )
-
-    async def _begin(self) -> int:
-        """When this life began, by the network's clock: our own may be set back between two lives, and then the
-        reports of the later one would be taken for older. In ns since 1970."""
-        while True:
-            try:
-                began = await self._look_begins()
-            except Unavailable as error:
-                log.warning("the network does not answer; trying again", error=str(error))
-                await asyncio.sleep(AGAIN_AFTER)
-            else:
-                return int(began.timestamp() * 1_000_000_000)
-
-    async def _look_begins(self) -> datetime:
-        began = await self.bus.call("network", wire.LookBegins(host=self.host))
-        if not isinstance(began, wire.LookBegan):
-            raise Unavailable(f"network answered {type(began).__name__}, not LookBegan")
-        return began.at
 
     async def handle(self, message: wire.Message) -> None:
         """One message of the queue agent.<host>."""
@@ -98,45 +87,65 @@ class Agent:
             self._work.clear()
             try:
                 async with self._turn:
-                    await self._take(await self.wiring.look())
+                    if await self._take(await self.wiring.look()):
+                        self._work.set()
             except MoorageError as error:
                 log.warning("could not wire; trying again", error=str(error))
                 await asyncio.sleep(AGAIN_AFTER)
                 self._work.set()
 
-    async def _take(self, bridge: Mapping[PortId, Interface]) -> None:
-        """Bring this bridge up to date, and tell the network what became of its ports."""
+    async def _take(self, bridge: Mapping[PortId, Interface]) -> int:
+        """Bring this bridge up to date by one batch, and tell the network what became of its ports.
+
+        Returns how many ports are left for later batches.
+        """
         dirty, self._dirty = self._dirty, set()
         try:
             for port in dirty:
                 self.known.pop(port, None)
-            fresh, gone = news_of(bridge, self.known)
+            due, gone = self._due(bridge)
             if gone:
                 await self._let_go(gone)
-            if fresh:
-                await self._wire(fresh, bridge)
+            batch, began = self._queue.next(due), self.clock.monotonic()
+            if batch:
+                await self._wire(batch, bridge)
         except Exception:
             self._dirty |= dirty
             self._work.set()
             raise
+        left = len(due) - len(batch)
+        self.progress = progress(self.progress, len(batch), left, began)
+        self._say_progress()
+        return left
+
+    def _due(self, bridge: Mapping[PortId, Interface]) -> tuple[list[Interface], list[PortId]]:
+        """What is to be looked at now, and what is gone; what has just failed has to wait."""
+        fresh, gone = news_of(bridge, self.known)
+        now = self.clock.monotonic()
+        self._not_before = {port: at for port, at in self._not_before.items() if at > now and port in bridge}
+        return [interface for interface in fresh if interface.port not in self._not_before], gone
+
+    def _say_progress(self) -> None:
+        made = self.progress
+        if made is None:
+            return
+        rate = round(made.per_second(self.clock.monotonic()))
+        log.info(
+            f"catching up: {made.wired} of {made.of} ports are wired", wired=made.wired, of=made.of, per_second=rate
+        )
+        if made.wired == made.of:
+            self.progress = None
 
     async def _let_go(self, gone: list[PortId]) -> None:
         await self.wiring.unwire(gone)
         down = tuple(wire.PortMark(port=port, generation=self.known[port].generation) for port in gone)
-        await self._report(down=down)
+        await self._network.report(down=down)
         for port in gone:
             del self.known[port]
 
     async def _wire(self, fresh: list[Interface], bridge: Mapping[PortId, Interface]) -> None:
         seen_at, seen_monotonic = self.clock.now(), self.clock.monotonic()
-        self.sequence += 1
-        wanted = wire.DetailsWanted(
-            host=self.host, epoch=self.epoch, sequence=self.sequence, ports=tuple(map(_mark, fresh))
-        )
-        answer = await self.bus.call("network", wanted)
-        if not isinstance(answer, wire.Details):
-            raise Unavailable(f"network answered {type(answer).__name__}, not Details")
-        details = {found.port: found for found in answer.ports}
+        details = await self._network.details(fresh)
         for interface in fresh:
             found = details.get(interface.port)
             if found is not None and found.is_bound_here:
@@ -159,7 +168,7 @@ class Agent:
                 self.vlans[network] = vlan_for(network, self.vlans)
                 plans.append(plan_for(found, interface, self.vlans[network]))
             except MoorageError as error:
-                log.error("a port cannot be wired", port=interface.port, error=str(error))
+                log.error("a port cannot be wired; it is tried again", port=interface.port, error=str(error))
         was_wired = {interface.port for interface in fresh if is_wired(interface)}
         failed = await self.wiring.wire(plans) if plans else {}
         done = [plan for plan in plans if plan.port not in failed]
@@ -170,12 +179,13 @@ class Agent:
             self._tell(what, interface, details[plan.port], self.clock.now(), self.clock.monotonic())
         for port, reason in failed.items():
             log.warning("a port could not be wired; it is tried again", port=port, reason=reason)
-        if failed:
-            asyncio.get_running_loop().call_later(AGAIN_AFTER, self._work.set)
+        self._put_off(
+            {interface.port for interface in fresh} - {plan.port for plan in done} - {one.port for one in refused}
+        )
         if refused:
             await self.wiring.unwire([interface.port for interface in refused])
         down = [interface for interface in refused if details.get(interface.port) is not None]
-        await self._report(up=tuple(_mark(by_port[plan.port]) for plan in done), down=tuple(map(_mark, down)))
+        await self._network.report(up=tuple(mark(by_port[plan.port]) for plan in done), down=tuple(map(mark, down)))
         for plan in done:
             self.known[plan.port] = Known(plan.generation, plan.ofport, is_up=True)
         for interface in refused:
@@ -194,54 +204,46 @@ class Agent:
             await asyncio.sleep(LOOK_EVERY)
 
     async def _look(self) -> None:
-        began = await self._look_begins()
-        async with self._turn:
-            bridge = await self.wiring.look()
-            for port in [port for port, known in self.known.items() if not known.is_up]:
-                del self.known[port]  # ask again: it may be bound here by now
-            await self._take(bridge)
-            bridge = await self.wiring.look()
-            up = tuple(_mark(interface) for port, interface in bridge.items() if self._is_up(port, interface))
-            await self._report(up=up, look_began=began, complete=True)
+        began = await self._network.look_begins()
+        for port in [port for port, known in self.known.items() if not known.is_up]:
+            del self.known[port]  # ask again: it may be bound here by now
+        first: set[PortId] | None = None
+        while True:
+            async with self._turn:  # given up between batches
+                bridge = await self.wiring.look()
+                if first is None:
+                    first = {interface.port for interface in self._due(bridge)[0]}
+                await self._take(bridge)
+                bridge = await self.wiring.look()
+                if not any(interface.port in first for interface in self._due(bridge)[0]):
+                    up = tuple(mark(interface) for port, interface in bridge.items() if self._is_up(port, interface))
+                    await self._network.report_look(up, began)
+                    break
         self.dhcp.changed_all()
+
+    def _put_off(self, ports: set[PortId]) -> None:
+        """These had their turn, in vain: they have another in a while."""
+        if ports:
+            at = self.clock.monotonic() + AGAIN_AFTER
+            self._not_before.update(dict.fromkeys(ports, at))
+            asyncio.get_running_loop().call_later(AGAIN_AFTER + 0.01, self._work.set)  # not a moment too early
 
     def _is_up(self, port: PortId, interface: Interface) -> bool:
         known = self.known.get(port)
         return known is not None and known.is_up and is_wired(interface)
 
-    async def _report(
-        self,
-        *,
-        up: tuple[wire.PortMark, ...] = (),
-        down: tuple[wire.PortMark, ...] = (),
-        complete: bool = False,
-        look_began: datetime | None = None,
-    ) -> None:
-        if not (up or down or complete):
-            return
-        self.sequence += 1
-        await self.bus.call(
-            "network",
-            wire.Reports(
-                host=self.host,
-                epoch=self.epoch,
-                sequence=self.sequence,
-                up=up,
-                down=down,
-                complete=complete,
-                look_began=look_began,
-            ),
-        )
-
     async def _beat(self) -> Never:
         started = self.clock.now()
         while True:
-            beat = wire.AgentHeartbeat(host=self.host, started_at=started, has_dhcp=True, devices=len(self.known))
+            left = 0 if self.progress is None else self.progress.of - self.progress.wired
+            beat = wire.AgentHeartbeat(
+                host=self.host, started_at=started, has_dhcp=True, devices=len(self.known), pending=left
+            )
             try:
                 await self.bus.call("network", beat)
             except Unavailable as error:
                 log.warning("the network did not take the heartbeat", error=str(error))
-            await asyncio.sleep(HEARTBEAT_EVERY)
+            await asyncio.sleep(SOON if left else HEARTBEAT_EVERY)
 
     def _tell(
         self, what: Hop | SubFact, interface: Interface, details: wire.PortDetails, wall: datetime, monotonic: float
@@ -258,7 +260,3 @@ class Agent:
                 host=self.host,
             )
         )
-
-
-def _mark(interface: Interface) -> wire.PortMark:
-    return wire.PortMark(port=interface.port, generation=interface.generation)

@@ -93,6 +93,10 @@ class Client:
         answer = await self.call("GET", "compute", "/os-services?binary=nova-compute")
         return list(answer["services"])
 
+    async def agents(self) -> Sequence[Json]:
+        answer = await self.call("GET", "network", "/v2.0/agents")
+        return list(answer["agents"])
+
     async def facts(self, server: str) -> list[Fact]:
         """All that the timeline has of a server."""
         if not self._endpoints:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from moorage.app import processes, runtime
-from moorage.app.client import Client, logged_in
+from moorage.app.client import Client, Json, logged_in
 from moorage.app.clouds_yaml import ADMIN, account_in
 from moorage.app.state import Running, StateDir
 from moorage.domain.errors import MoorageError
@@ -20,6 +20,8 @@ class HostStatus:
     name: str
     is_alive: bool
     servers: int
+    ports: int = 0  # that its agent has looked at
+    ports_pending: int = 0  # that it has found, and not come to yet
 
 
 @dataclass(frozen=True)
@@ -74,10 +76,14 @@ def _told(left: "Leftover") -> str:
 
 async def hosts(admin: Client) -> list[HostStatus]:
     servers = Counter(server["OS-EXT-SRV-ATTR:host"] for server in await admin.servers(all_projects=True))
-    return [
-        HostStatus(service["host"], service["state"] == "up", servers[service["host"]])
-        for service in await admin.services()
-    ]
+    agents = {agent["host"]: agent["configurations"] for agent in await admin.agents()}
+    return [_host(service, servers, agents.get(service["host"], {})) for service in await admin.services()]
+
+
+def _host(service: Json, servers: Mapping[str, int], agent: Mapping[str, int]) -> HostStatus:
+    name = service["host"]
+    pending = agent.get("devices_pending", 0)
+    return HostStatus(name, service["state"] == "up", servers[name], agent.get("devices", 0), pending)
 
 
 def status_json(found: Status) -> Mapping[str, Any]:
@@ -89,5 +95,15 @@ def status_json(found: Status) -> Mapping[str, Any]:
         "rss_mib": round(found.rss_mib, 1),
         "host_kind": None if running is None else running.host_kind,
         "lives_on": None if left is None else {"holder": left.pid, "host_kind": left.host_kind, "guests": left.guests},
-        "hosts": [{"name": host.name, "alive": host.is_alive, "servers": host.servers} for host in found.hosts],
+        "hosts": [_host_json(host) for host in found.hosts],
+    }
+
+
+def _host_json(host: HostStatus) -> Mapping[str, Any]:
+    return {
+        "name": host.name,
+        "alive": host.is_alive,
+        "servers": host.servers,
+        "ports": host.ports,
+        "ports_pending": host.ports_pending,
     }

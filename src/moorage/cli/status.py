@@ -20,7 +20,9 @@ def command(json: Json = None, state_dir: State = None) -> None:
             running = found.running
             out.say(f"{word}: {running.url}, {running.host_kind} hosts, pid {running.pid}, {found.rss_mib:.0f} MiB")
         for host in found.hosts:
-            out.say(f"  {out.mark(host.is_alive)} {host.name:<20} {host.servers} servers")
+            of = host.ports + host.ports_pending
+            late = f", catching up: {host.ports} of {of} ports are wired" if host.ports_pending else ""
+            out.say(f"  {out.mark(host.is_alive)} {host.name:<20} {host.servers} servers{late}")
         if found.why_not:
             out.say(found.why_not)
         out.give(status_json(found))

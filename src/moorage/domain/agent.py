@@ -10,7 +10,9 @@ DEAD_AFTER = timedelta(seconds=10)  # heartbeats are due each 3 s
 
 @dataclass(frozen=True)
 class Agent:
-    """One for each host. `has_dhcp`: it can also run DHCP servers. `devices`: how many VIFs it sees."""
+    """One for each host. `has_dhcp`: it can also run DHCP servers. `devices`: how many VIFs it has looked at;
+    `pending`: how many more it has found and not come to yet, while it catches up.
+    """
 
     id: str
     host: HostName
@@ -19,6 +21,7 @@ class Agent:
     heard_at: datetime
     has_dhcp: bool = False
     devices: int = 0
+    pending: int = 0
     admin_state_up: bool = True
     description: str = ""
 

@@ -1,8 +1,10 @@
 """What agents say and ask on the bus: heartbeats, details, reports (hop ready)."""
 
+import asyncio
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
+from itertools import islice
 
 import structlog
 
@@ -44,12 +46,14 @@ from moorage.wire.messages import (
 
 log = structlog.get_logger(__name__)
 QUEUE = "network"
+AT_ONCE = 64  # ports: 13 ms at most, when each becomes ready
 AWAITING = frozenset(PortStatus) - {PortStatus.ACTIVE}  # a server names all its reservations: few are news
 
 
 @dataclass(frozen=True)
 class Agents:
-    """The network's side of the bus. A message is one transaction; one bad port of it never holds up another."""
+    """The network's side of the bus. A message's ports are changed AT_ONCE in a transaction, so that a host that comes
+    back with many stops nobody for longer; one bad port never holds up another."""
 
     store: NetworkStore
     clock: Clock
@@ -86,6 +90,7 @@ class Agents:
             heard_at=now,
             has_dhcp=message.has_dhcp,
             devices=message.devices,
+            pending=message.pending,
         )
         await self.store.hear(agent)
 
@@ -93,7 +98,7 @@ class Agents:
         host, mark = HostName(message.host), Mark(message.epoch, message.sequence)
         asked = {PortId(one.port): _report(host, mark, one) for one in message.ports}
         rules: dict[PortId, PortRule] = {port: partial(details_asked, report=report) for port, report in asked.items()}
-        done = await self._told(await self.store.update_each(rules))
+        done = await self._change(rules)
         return Details(ports=tuple(_details(done.get(port), report, port) for port, report in asked.items()))
 
     async def _reports(self, message: Reports) -> None:
@@ -115,22 +120,28 @@ class Agents:
             return port if message.look_began is None else absent(port, host, mark, message.look_began)
 
         if message.complete:
-            await self._told(await self.store.update_bound(host, looked))
+            await self._change(dict.fromkeys(await self.store.bound_to(host), looked))
         else:
-            await self._told(await self.store.update_each(dict.fromkeys((*down, *up), change)))
+            await self._change(dict.fromkeys((*down, *up), change))
 
     async def _dhcp_ready(self, message: DhcpReady) -> None:
         host = HostName(message.host)
         read = {PortId(mark.port): _reserved(host, mark) for mark in message.marks}
 
-        def change(port: Port) -> Port:
-            return dhcp_reported(port, read[port.id]) if port.id in read else port
+        awaiting = [port for port in await self.store.bound_to(host, statuses=AWAITING) if port in read]
+        rules: dict[PortId, PortRule] = {port: partial(dhcp_reported, read=read[port]) for port in awaiting}
+        await self._change(rules, is_dhcp=True)
 
-        await self._told(await self.store.update_bound(host, change, statuses=AWAITING), is_dhcp=True)
+    async def _change(self, rules: Mapping[PortId, PortRule], *, is_dhcp: bool = False) -> Mapping[PortId, Port]:
+        """Change these ports, piece by piece; the ports as they are then."""
+        changed: dict[PortId, Port] = {}
+        for first in range(0, len(rules), AT_ONCE):
+            piece = dict(islice(rules.items(), first, first + AT_ONCE))
+            changed |= self._told(await self.store.update_each(piece), is_dhcp=is_dhcp)
+            await asyncio.sleep(0)  # others have their turn
+        return changed
 
-    async def _told(
-        self, done: Mapping[PortId, Changed | MoorageError], *, is_dhcp: bool = False
-    ) -> Mapping[PortId, Port]:
+    def _told(self, done: Mapping[PortId, Changed | MoorageError], *, is_dhcp: bool) -> Mapping[PortId, Port]:
         """The ports as they are now; their facts go to the timeline, refusals to the log."""
         ports = {}
         wall, monotonic = self.clock.now(), self.clock.monotonic()

@@ -14,7 +14,7 @@ from moorage.domain.errors import Conflict, MoorageError, Unavailable
 from moorage.domain.ids import HostName, NetworkId, PortId
 from moorage.domain.ipam import AddressWanted
 from moorage.domain.network import Network, Subnet
-from moorage.domain.port import Port, PortStatus, is_bound, rebound
+from moorage.domain.port import Port, PortStatus, Provisioner, is_bound, rebound
 from moorage.seams.clock import Clock
 from moorage.seams.network_store import NetworkStore, NewPort
 from moorage.wire.messages import DhcpNetworks, DhcpNetworkSpec, DhcpPortMark, DhcpRangeSpec, DhcpReservationSpec
@@ -132,7 +132,7 @@ def _spec(network: Network, served: Sequence[Subnet], server: Port, clients: Seq
         mtu=network.mtu,
         ranges=ranges,
         reservations=_reservations(clients, served),
-        marks=tuple(_mark(port) for port in clients),
+        marks=tuple(_mark(port) for port in clients if Provisioner.DHCP in port.awaiting),
     )
 
 

@@ -129,7 +129,7 @@ class NetworkStore(Protocol):
         if_revision: int | None = None,
         addresses: Sequence[AddressWanted] | None = None,
     ) -> Changed:
-        """The only writer of ports that exist; its batches are `update_each`, `update_bound` and `update_subnet`.
+        """The only writer of ports that exist; its batches are `update_each` and `update_subnet`.
 
         `addresses` replaces the port's addresses before `change` is applied; those that it has already stay its own.
         `news(before, after)` goes to the outbox in the same transaction.
@@ -138,10 +138,8 @@ class NetworkStore(Protocol):
     async def update_each(self, changes: Mapping[PortId, PortRule]) -> Mapping[PortId, Changed | MoorageError]:
         """Many updates in one transaction. A port that is not there, or whose rule refuses, holds up no other."""
 
-    async def update_bound(
-        self, host: HostName, change: PortRule, *, statuses: Collection[PortStatus] | None = None
-    ) -> Mapping[PortId, Changed | MoorageError]:
-        """`update_each` for every port bound to a host (None: whatever its status)."""
+    async def bound_to(self, host: HostName, *, statuses: Collection[PortStatus] | None = None) -> Sequence[PortId]:
+        """The ports bound to a host (None: whatever their status), oldest first."""
 
     async def delete_port(self, port: PortId, *, if_revision: int | None = None) -> Port:
         """Delete a port and free its addresses; the port as it was."""

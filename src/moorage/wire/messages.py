@@ -162,6 +162,7 @@ class AgentHeartbeat(_Base):
     started_at: datetime
     has_dhcp: bool
     devices: int
+    pending: int = 0
 
 
 class LookBegins(_Base):
@@ -256,7 +257,7 @@ class DhcpPortMark(_Base):
 
 
 class DhcpNetworkSpec(_Base):
-    """`port` and `mac` are of the DHCP server's own port on the host; `marks` of the ports with reservations."""
+    """`port` and `mac` are of the DHCP server's own port on the host; `marks` of the ports that wait for DHCP."""
 
     network: str
     port: str

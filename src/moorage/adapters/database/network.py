@@ -160,14 +160,9 @@ class SqlNetworkStore:
 
         return await self._write("updating ports", work) if changes else {}
 
-    async def update_bound(
-        self, host: HostName, change: PortRule, *, statuses: Collection[PortStatus] | None = None
-    ) -> Mapping[PortId, Changed | MoorageError]:
-        def work(writing: Writing) -> dict[PortId, Changed | MoorageError]:
-            rows = port_work.stored(writing.session, is_locked=True, host=[host], status=statuses)
-            return port_work.write_each(writing, rows, lambda _: change)
-
-        return await self._write(f"updating the ports on host {host}", work)
+    async def bound_to(self, host: HostName, *, statuses: Collection[PortStatus] | None = None) -> Sequence[PortId]:
+        work = partial(port_work.bound_to, host=host, statuses=tuple(PortStatus) if statuses is None else statuses)
+        return await self._run("reading the ports of a host", work)
 
     async def delete_port(self, port: PortId, *, if_revision: int | None = None) -> Port:
         def work(writing: Writing) -> Port:
@@ -221,6 +216,7 @@ class SqlNetworkStore:
                 heard_at=agent.heard_at,
                 has_dhcp=agent.has_dhcp,
                 devices=agent.devices,
+                pending=agent.pending,
             )
             session.execute(_HEARD, {"of": agent.host, "document": encoded(heard)})
 

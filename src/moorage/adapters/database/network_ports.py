@@ -27,7 +27,7 @@ from moorage.domain.ids import HostName, NetworkId, PortId, SubnetId
 from moorage.domain.ipam import AddressWanted, choose, keeping
 from moorage.domain.network import Subnet
 from moorage.domain.news import news
-from moorage.domain.port import FixedIp, Mark, Port, looks_same
+from moorage.domain.port import FixedIp, Mark, Port, PortStatus, looks_same
 from moorage.seams.network_store import Changed, NewPort
 
 
@@ -194,6 +194,11 @@ def hosts_of(session: Session, network: NetworkId) -> AbstractSet[HostName]:
     return {HostName(host) for host in session.scalars(hosts) if host is not None}
 
 
+def bound_to(session: Session, host: HostName, statuses: Collection[PortStatus]) -> Sequence[PortId]:
+    found = session.scalars(_BOUND, {"of": host, "statuses": [status.value for status in statuses]})
+    return [PortId(port) for port in found]
+
+
 def _append(writing: Writing, before: Port | None, after: Port | None) -> None:
     of = after or before
     generation = of.binding.generation if of else None
@@ -259,6 +264,11 @@ def _join(session: Session, port: Port) -> None:
 _PORTS = cast(Table, PortRow.__table__)
 _ALLOCATIONS = cast(Table, AllocationRow.__table__)
 _MEMBERSHIPS = cast(Table, MembershipRow.__table__)
+_BOUND = (
+    select(PortRow.id)
+    .where(PortRow.host == bindparam("of"), PortRow.status.in_(bindparam("statuses", expanding=True)))
+    .order_by(PortRow.number)
+)
 _UPDATE = update(_PORTS).where(_PORTS.c.number == bindparam("of"))
 _MARK = (
     update(_PORTS)

@@ -146,6 +146,7 @@ def agent_view(agent: Agent, now: datetime) -> View:
             "bridge_mappings": {},
             "tunneling_ip": None,
             "devices": agent.devices,
+            "devices_pending": agent.pending,
             "has_dhcp": agent.has_dhcp,
         },
         "created_at": spaced(agent.created_at),
