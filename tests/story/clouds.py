@@ -31,7 +31,7 @@ from moorage.seams.external_events import ExternalEvents
 from moorage.seams.timeline import Timeline
 
 T = TypeVar("T")
-USERS = {name: f"{name}-secret" for name in ("admin", "demo", "nova", "neutron")}
+USERS = {name: f"{name}-secret" for name in ("admin", "demo", "nova", "neutron", "glance")}
 _key = cache(make_private_key)
 
 

@@ -210,7 +210,7 @@ async def _kept_until_mended(told: Told, status: int) -> None:
 
 
 class _NoToken:
-    async def token(self, *, fresh: bool = False) -> str:
+    async def token(self, *, refused: str | None = None) -> str:
         return "stolen"
 
 

@@ -34,7 +34,7 @@ URL = "http://inside/v2/images"
 class Nova:
     """A service user's token, given and taken."""
 
-    async def token(self, *, fresh: bool = False) -> str:
+    async def token(self, *, refused: str | None = None) -> str:
         return "nova"
 
     async def verify(self, token: str) -> Caller:

@@ -6,6 +6,8 @@ import sys
 
 import pytest
 
+from moorage.app.serving.settings import Service
+
 HEAVY = (
     *("sqlalchemy", "falcon", "uvicorn", "aiohttp", "alembic", "pyroute2", "argon2", "jwt", "qemu.qmp", "uvloop"),
     *("prometheus_client", "asyncpg", "greenlet"),
@@ -51,3 +53,13 @@ def test_help_is_there_at_once(words: list[str]) -> None:
 def time_of_children() -> float:
     usage = resource.getrusage(resource.RUSAGE_CHILDREN)
     return usage.ru_utime + usage.ru_stime
+
+
+@pytest.mark.parametrize("service", list(Service))
+def test_a_process_imports_the_adapters_of_its_own_service_alone(service: Service) -> None:
+    loaded = modules_after(f"import moorage.app.serving.{service.name.lower()}")
+    others = {"identity", "image", "compute_api", "network"} - {service.name.lower()}
+    if service is not Service.IDENTITY:
+        others.discard("identity")  # whose verifier is everybody's
+    assert [name for other in others for name in loaded if name.startswith(f"moorage.{other}.")] == []
+    assert [name for name in ("alembic", "pyroute2", "qemu.qmp", "typer") if name in loaded] == []

@@ -1,18 +1,12 @@
 """A whole cloud in one process: control plane, hosts, and the listener."""
 
 import asyncio
-import contextlib
-import gc
 import json
-import socket
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence, Set
+from collections.abc import AsyncIterator, Callable, Sequence, Set
 from contextlib import AsyncExitStack, asynccontextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any, Never
-
-import stamina
-import uvicorn
 
 from moorage.adapters.argon2.passwords import ArgonPasswords
 from moorage.adapters.database.engine import Database
@@ -23,6 +17,7 @@ from moorage.adapters.memory.bus import MemoryBus
 from moorage.adapters.metrics.prometheus import PrometheusMetrics
 from moorage.adapters.system.clock import SystemClock
 from moorage.app.cloud import Credentials
+from moorage.app.collector import calm_collector
 from moorage.app.config import CloudSettings, HostKind
 from moorage.app.control import Control
 from moorage.app.control import listening as control_listening
@@ -35,6 +30,7 @@ from moorage.app.evidence import Evidence
 from moorage.app.first_start import first_start
 from moorage.app.floor import FLOOR, MeasuredFloor, make_floor
 from moorage.app.hosts import Equipment, Host, Outside, Runner, make_host
+from moorage.app.http_server import served
 from moorage.app.listening import host_port, listening
 from moorage.app.state import write_private
 from moorage.app.workbench import Workbench
@@ -42,14 +38,13 @@ from moorage.app.worlds import LastingWorlds, Worlds, host_names, private_worlds
 from moorage.compute.boot import PluggingRules
 from moorage.domain.errors import Unavailable
 from moorage.domain.ids import HostName
-from moorage.kit.mount import Asgi
-from moorage.kit.retry import retry
+from moorage.kit.retry import no_words_of_retries, retry
 from moorage.kit.supervise import supervise
 
 Say = Callable[[str], None]
 
 READY_WITHIN = 30.0  # seconds until every host has been heard
-USERS = ("admin", "demo", "nova", "neutron")
+USERS = ("admin", "demo", "nova", "neutron", "glance")
 
 
 class AllInOne:
@@ -116,7 +111,7 @@ async def run_cloud(
     One that `is_lasting` takes over what a killed one has left alive, and is taken over itself when it is killed.
     Raises Conflict when the port is in use, Unavailable and Invalid with what to do about it.
     """
-    stamina.instrumentation.set_on_retry_hooks([])  # it would log arguments
+    no_words_of_retries()
     settings.state_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
     async with AsyncExitStack() as stack:
         listener = stack.enter_context(listening(settings.address, settings.port))
@@ -154,8 +149,8 @@ async def run_cloud(
         stack.push_async_callback(plane.telling.close)  # the last facts, while those who keep them still run
         await _all_heard(plane, hosts)
         await first_start(plane, settings, progress)
-        await stack.enter_async_context(_served(plane.app, listener))
-        _calm_collector()
+        await stack.enter_async_context(served(plane.app, listener))
+        calm_collector()
         if worlds is not None:
             worlds.is_used = True
         yield AllInOne(settings, url, passwords, plane, hosts, floor)
@@ -192,43 +187,6 @@ async def _equipment(
     return equipment, worlds, shared
 
 
-class _Quiet(uvicorn.Server):
-    """Leaves signals to whoever runs the cloud, and says when it has started."""
-
-    def __init__(self, config: uvicorn.Config) -> None:
-        super().__init__(config)
-        self.is_started = asyncio.Event()
-
-    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        await super().startup(sockets)
-        self.is_started.set()
-
-    @contextlib.contextmanager
-    def capture_signals(self) -> Iterator[None]:
-        yield
-
-
-@asynccontextmanager
-async def _served(app: Asgi, listener: socket.socket) -> AsyncIterator[None]:
-    config = uvicorn.Config(
-        app,
-        log_config=None,
-        access_log=False,
-        lifespan="off",
-        timeout_graceful_shutdown=1,
-        limit_concurrency=1000,
-        backlog=2048,
-    )
-    server = _Quiet(config)
-    async with asyncio.TaskGroup() as group:
-        group.create_task(server.serve(sockets=[listener]))
-        try:
-            await server.is_started.wait()
-            yield
-        finally:
-            server.should_exit = True
-
-
 @asynccontextmanager
 async def _running(tasks: Sequence[tuple[str, Any]], worlds: Worlds | None) -> AsyncIterator[None]:
     """The eternal tasks, for the length of the context; a failure of theirs ends it, and so does the hosts' end."""
@@ -259,14 +217,6 @@ async def _all_heard(plane: ControlPlane, hosts: Sequence[Host]) -> None:
         raise Unavailable(f"no word from {silent} within {READY_WITHIN:g} s: see the log") from None
 
 
-def _calm_collector() -> None:
-    """What start-up made lives as long as we do: without looking at it, the garbage collector's pauses (8 ms in the
-    middle of a boot) shrink to nothing."""
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(20_000, 20, 50)
-
-
 def _floor_table(settings: CloudSettings, stack: AsyncExitStack) -> Database:
     database = open_sqlite(settings.state_dir / "database" / "floor.sqlite", FLOOR, is_durable=settings.is_durable)
     stack.push_async_callback(database.close)
@@ -280,7 +230,8 @@ def _made(directory: Path) -> Path:
 
 def _passwords(path: Path) -> dict[str, str]:
     """The passwords of the users that a cloud begins with, made at its first start; mode 0600."""
-    if not path.exists():
-        write_private(path, json.dumps({user: new_password() for user in USERS}))
-    read = json.loads(path.read_text())
-    return {user: read[user] for user in USERS}
+    found: dict[str, str] = json.loads(path.read_text()) if path.exists() else {}
+    if missing := [user for user in USERS if user not in found]:
+        found |= {user: new_password() for user in missing}
+        write_private(path, json.dumps(found))
+    return {user: found[user] for user in USERS}

@@ -35,6 +35,11 @@ class Client:
         self._token: str | None = None
         self._endpoints: dict[str, str] = {}
 
+    @property
+    def token(self) -> str:
+        """The one that it was given last; "" before it has logged in."""
+        return self._token or ""
+
     async def create_server(self, name: str, *, image: str, flavor: str, network: str) -> str:
         """Ask for a server, everything by name or id; returns its id."""
         body = {
@@ -145,7 +150,7 @@ class Client:
         return raw
 
     def _headers(self) -> dict[str, str]:
-        return {"X-Auth-Token": self._token or "", "OpenStack-API-Version": f"compute {MICROVERSION}"}
+        return {"X-Auth-Token": self.token, "OpenStack-API-Version": f"compute {MICROVERSION}"}
 
     async def _exchange(
         self, method: str, url: str, body: Mapping[str, Any] | None, headers: Mapping[str, str]

@@ -155,9 +155,9 @@ class _IssuedTokens:
     _token: str = field(default="", repr=False)
     _renew_at: datetime | None = None
 
-    async def token(self, *, fresh: bool = False) -> str:
+    async def token(self, *, refused: str | None = None) -> str:
         now = self.identity.clock.now()
-        if fresh or self._renew_at is None or now >= self._renew_at:
+        if self._token == refused or self._renew_at is None or now >= self._renew_at:
             self._token = await self.identity.issue_for(self.user, self.project)
             self._renew_at = now + self.identity.token_life / 2
         return self._token

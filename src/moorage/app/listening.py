@@ -11,11 +11,16 @@ BACKLOG = 2048  # connections that wait to be accepted
 
 
 @contextmanager
-def listening(address: str, port: int) -> Iterator[socket.socket]:
-    """A socket that listens (port 0: on any free one). Raises Conflict when somebody does, Invalid when nobody can."""
+def listening(address: str, port: int, *, reuse_port: bool = False) -> Iterator[socket.socket]:
+    """A socket that listens (port 0: on any free one). Raises Conflict when somebody does, Invalid when nobody can.
+
+    With `reuse_port` others who say so too may listen there as well; the kernel shares out what comes.
+    """
     where = host_port(address, port)
     with socket.socket(socket.AF_INET6 if ":" in address else socket.AF_INET) as listener:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if reuse_port:
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
         try:
             listener.bind((address, port))
             listener.listen(BACKLOG)  # at once: with SO_REUSEADDR two may bind, and only one may listen

@@ -24,14 +24,22 @@ def logging_to(path: Path) -> Iterator[None]:
 
 def log_to(path: Path, form: LogFormat = LogFormat.JSON) -> None:
     """From now on log lines are appended to `path`, which only its owner may read."""
-    logging.raiseExceptions = False  # a disk that is full takes no lines, and is no reason to print stack traces
     path.touch(mode=0o600)
+    _log_as(form, logging.FileHandler(path))
+
+
+def log_to_stderr(form: LogFormat) -> None:
+    """From now on log lines go to stderr."""
+    _log_as(form, logging.StreamHandler())
+
+
+def _log_as(form: LogFormat, handler: logging.Handler) -> None:
+    logging.raiseExceptions = False  # a disk that is full takes no lines, and is no reason to print stack traces
     shared: list[Processor] = [
         structlog.contextvars.merge_contextvars,
         structlog.stdlib.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
     ]
-    handler = logging.FileHandler(path)
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
             foreign_pre_chain=[*shared, structlog.stdlib.add_logger_name],

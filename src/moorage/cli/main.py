@@ -14,6 +14,7 @@ from moorage.cli import (
     bench,
     bench_restart,
     bench_storm,
+    config,
     console,
     demo,
     doctor,
@@ -21,6 +22,7 @@ from moorage.cli import (
     env,
     experiment,
     forward,
+    serve,
     status,
     timeline,
     up,
@@ -67,6 +69,7 @@ for name, module, example in (
     ("timeline", timeline, "moorage timeline hello"),
     ("forward", forward, "moorage forward hello 80 --listen 127.0.0.1:8080"),
     ("console", console, "moorage console hello"),
+    ("serve", serve, "moorage serve network --config /etc/moorage/moorage.toml"),
     ("experiment", experiment, "moorage experiment agent-down --host-kind netns --timeout 5"),
 ):
     app.command(name, epilog=f"Example: {example}")(module.command)
@@ -80,6 +83,13 @@ benches.command("storm", epilog="Example: moorage bench storm --ports 150 --host
 )
 benches.command("restart", epilog="Example: moorage bench restart --ports 150 --json -")(bench_restart.command)
 app.add_typer(benches, name="bench")
+
+configs = typer.Typer(
+    no_args_is_help=True, help="Check and show settings.", epilog="Example: moorage config check FILE"
+)
+for name, act in (("check", config.check), ("show", config.show)):
+    configs.command(name, epilog=f"Example: moorage config {name} /etc/moorage/moorage.toml")(act)
+app.add_typer(configs, name="config")
 
 
 def main() -> Never:

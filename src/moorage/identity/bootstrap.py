@@ -1,11 +1,13 @@
-"""What a new cloud begins with: one domain, three projects, five roles, four users."""
+"""What a new cloud begins with: one domain, three projects, five roles, five users."""
 
 from collections.abc import Mapping
+from functools import partial
 from uuid import uuid4
 
-from moorage.domain.errors import NotFound
+from moorage.domain.errors import Conflict, NotFound
 from moorage.domain.identity import WHOLE_SYSTEM, Domain, Grant, Project, Role, Scope, ScopeKind, User
 from moorage.identity.service import IdentityService
+from moorage.kit.retry import retry
 
 DEFAULT = Domain("default", "Default", "The default domain")
 PROJECTS = ("admin", "demo", "service")
@@ -16,14 +18,21 @@ GRANTS = (  # user, role, project (None: the whole system)
     ("demo", "member", "demo"),
     ("nova", "service", "service"),
     ("neutron", "service", "service"),
+    ("glance", "service", "service"),
 )
 
 
 async def bootstrap(service: IdentityService, passwords: Mapping[str, str]) -> None:
     """Make what is missing of the above; what is there stays as it is. Repeatable.
 
-    `passwords` has one for each of admin, demo, nova and neutron; users who are there already keep theirs.
+    Users without one in `passwords` are not made; those who are there already keep theirs. May be done by several
+    processes at once.
     """
+    await retry(partial(_make_what_is_missing, service, passwords), on=Conflict)  # whom another was quicker to make
+    await service.revocations.refresh()
+
+
+async def _make_what_is_missing(service: IdentityService, passwords: Mapping[str, str]) -> None:
     store = service.store
     try:
         await store.get(Domain, DEFAULT.id)
@@ -41,7 +50,7 @@ async def bootstrap(service: IdentityService, passwords: Mapping[str, str]) -> N
             await store.add(Project(projects[name], name, DEFAULT.id, parent_id=DEFAULT.id))
     users = {user.name: user.id for user in await store.find(User, {"domain_id": DEFAULT.id})}
     for name, _, project in GRANTS:
-        if name not in users:
+        if name not in users and name in passwords:
             users[name] = uuid4().hex
             await store.add(
                 User(
@@ -53,10 +62,11 @@ async def bootstrap(service: IdentityService, passwords: Mapping[str, str]) -> N
                 )
             )
     for name, role, project in GRANTS:
+        if name not in users:
+            continue
         scope = (
             Scope(ScopeKind.PROJECT, projects[project])
             if project is not None
             else Scope(ScopeKind.SYSTEM, WHOLE_SYSTEM)
         )
         await store.grant(Grant(users[name], roles[role], scope))
-    await service.revocations.refresh()

@@ -40,6 +40,10 @@ class Revocations:
             if known is None or known.issued_before < revocation.issued_before:
                 self._known[revocation.subject] = revocation
 
+    def known(self) -> Sequence[Revocation]:
+        """All that matter, as far as this process knows."""
+        return tuple(self._known.values())
+
     def is_revoked(self, token: Token, subjects: Sequence[str]) -> bool:
         """Whether `token`, whose `subjects` these are, counts no more."""
         for subject in subjects:

@@ -7,7 +7,12 @@ from typing import Any
 
 import jwt
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
-from cryptography.hazmat.primitives.serialization import load_pem_private_key
+from cryptography.hazmat.primitives.serialization import (
+    Encoding,
+    PublicFormat,
+    load_pem_private_key,
+    load_pem_public_key,
+)
 
 from moorage.domain.caller import Caller
 from moorage.domain.errors import NotFound
@@ -95,6 +100,14 @@ class TokenReader:
             raise NotFound("Could not find token.") from error
 
 
+def reader_of(public_key: bytes) -> TokenReader:
+    """Of a key in PEM. Raises ValueError for anything else."""
+    key = load_pem_public_key(public_key)
+    if not isinstance(key, Ed25519PublicKey):
+        raise ValueError("the key that tokens are verified with is Ed25519")  # noqa: TRY004 - as the loader does
+    return TokenReader(key)
+
+
 class Signer(TokenReader):
     """Writes tokens with the private key (Ed25519, PEM)."""
 
@@ -103,7 +116,7 @@ class Signer(TokenReader):
         assert isinstance(key, Ed25519PrivateKey), "the key that signs tokens is Ed25519"
         super().__init__(key.public_key())
         self._private = key
-        self.public_key = key.public_key()
+        self.public_key = key.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
 
     def sign(self, token: Token) -> str:
         return jwt.encode(_claims(token), self._private, algorithm=ALGORITHM)

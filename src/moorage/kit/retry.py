@@ -33,3 +33,8 @@ async def retry(
         with attempt:
             return await call()
     raise AssertionError("stamina gave up without raising")
+
+
+def no_words_of_retries() -> None:
+    """From now on stamina logs none: it would say the arguments, secrets among them."""
+    stamina.instrumentation.set_on_retry_hooks([])

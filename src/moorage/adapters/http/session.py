@@ -1,5 +1,6 @@
 """Calls with a service user's token, renewed before it expires and once after it was refused."""
 
+import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -10,6 +11,7 @@ import msgspec
 from moorage.adapters.http.transport import Reply, Transport
 from moorage.domain.errors import Conflict, Exhausted, Forbidden, Invalid, NotFound, Stale, TooLarge, Unavailable
 from moorage.kit.log_context import request_id
+from moorage.kit.translating import translating
 from moorage.seams.clock import Clock
 from moorage.seams.tokens import TokenSource
 
@@ -19,7 +21,7 @@ _EXHAUSTED = frozenset({"OverQuota", "IpAddressGenerationFailure"})
 
 @dataclass
 class PasswordTokens:
-    """Tokens of a service user, by its password."""
+    """Tokens of a service user, by its password. Proving it takes identity 0.1 s: who come together share a token."""
 
     transport: Transport
     identity: str  # URL, e.g. http://127.0.0.1:8780/identity
@@ -29,11 +31,18 @@ class PasswordTokens:
     clock: Clock
     _token: str = field(default="", repr=False)
     _expires: datetime | None = None
+    _turn: asyncio.Lock = field(default_factory=asyncio.Lock, repr=False)
 
-    async def token(self, *, fresh: bool = False) -> str:
-        if fresh or self._expires is None or self._expires - self.clock.now() < MARGIN:
-            await self._renew()
+    async def token(self, *, refused: str | None = None) -> str:
+        if not self._is_good(refused):
+            async with self._turn:
+                if not self._is_good(refused):  # nobody else has been quicker
+                    await self._renew()
         return self._token
+
+    def _is_good(self, refused: str | None) -> bool:
+        has_time = self._expires is not None and self._expires - self.clock.now() >= MARGIN
+        return has_time and self._token != refused
 
     async def _renew(self) -> None:
         domain = {"id": "default"}
@@ -53,10 +62,11 @@ class PasswordTokens:
             msgspec.json.encode(body),
         )
         if reply.status != 201:
-            raise Unavailable(f"identity refused the service user {self.user}: {reply.status}")
-        read = msgspec.json.decode(reply.body)
-        self._token = reply.headers["x-subject-token"]
-        self._expires = datetime.fromisoformat(read["token"]["expires_at"])
+            raise Unavailable(f"identity at {self.identity} refused the service user {self.user}: {reply.status}")
+        with translating({(KeyError, TypeError, ValueError, msgspec.MsgspecError): Unavailable}, "reading a token"):
+            read = msgspec.json.decode(reply.body)
+            self._expires = datetime.fromisoformat(read["token"]["expires_at"])
+            self._token = reply.headers["x-subject-token"]
 
 
 @dataclass(frozen=True)
@@ -72,9 +82,11 @@ class Session:
     ) -> Reply:
         """The answer, whatever its status; a refused token is renewed once. Raises Unavailable."""
         sent = b"" if body is None else msgspec.json.encode(body)
-        reply = await self._once(method, path, sent, headers or {}, fresh=False)
+        token = await self.tokens.token()
+        reply = await self._once(method, path, sent, headers or {}, token)
         if reply.status == 401:
-            reply = await self._once(method, path, sent, headers or {}, fresh=True)
+            token = await self.tokens.token(refused=token)
+            reply = await self._once(method, path, sent, headers or {}, token)
         return reply
 
     async def json(
@@ -86,9 +98,9 @@ class Session:
             raise error_of(reply, f"{method} {path.partition('?')[0]}")
         return msgspec.json.decode(reply.body) if reply.body else None
 
-    async def _once(self, method: str, path: str, sent: bytes, headers: Mapping[str, str], *, fresh: bool) -> Reply:
+    async def _once(self, method: str, path: str, sent: bytes, headers: Mapping[str, str], token: str) -> Reply:
         every = {
-            "X-Auth-Token": await self.tokens.token(fresh=fresh),
+            "X-Auth-Token": token,
             "Accept": "application/json",
             **({"Content-Type": "application/json"} if sent else {}),
             **({"X-OpenStack-Request-ID": cause} if (cause := request_id()) else {}),

@@ -1,6 +1,7 @@
 """One HTTP request and its answer: by aiohttp, or straight into an ASGI application."""
 
 import asyncio
+import ssl
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from contextlib import AbstractAsyncContextManager, aclosing, asynccontextmanager
 from dataclasses import dataclass
@@ -15,6 +16,7 @@ from moorage.kit.mount import Asgi
 from moorage.kit.translating import translating
 
 TIMEOUT = 10.0  # seconds, for a whole request, or for one piece of a download
+CONNECTIONS = 50  # at a time; they are kept open between requests
 AHEAD = 2  # messages that an application may be ahead of who reads a download
 
 
@@ -161,8 +163,12 @@ def _scope(method: str, url: str, headers: Mapping[str, str], length: int) -> di
 class OverHttp:
     """aiohttp's client. Made inside a running loop; close it."""
 
-    def __init__(self) -> None:
-        self._session = aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=TIMEOUT))
+    def __init__(self, tls: ssl.SSLContext | None = None, *, limit: int = CONNECTIONS) -> None:
+        """`tls`: which authorities are trusted; None: the system's."""
+        self._session = aiohttp.ClientSession(
+            timeout=aiohttp.ClientTimeout(total=TIMEOUT),
+            connector=aiohttp.TCPConnector(limit=limit, ssl=True if tls is None else tls),
+        )
 
     async def close(self) -> None:
         await self._session.close()

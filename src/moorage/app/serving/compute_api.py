@@ -1,5 +1,7 @@
 """Compute API put together (hops asked, heard)."""
 
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
 from functools import partial
 from uuid import uuid4
 
@@ -9,6 +11,9 @@ from moorage.adapters.http.image_client import HttpImageApi
 from moorage.adapters.http.network_client import HttpNetworkApi
 from moorage.adapters.keys.making import new_key
 from moorage.app.serving.part import Part, Surroundings
+from moorage.app.serving.process import Process, serving
+from moorage.app.serving.settings import ServeSettings
+from moorage.app.serving.timeline import make_timeline
 from moorage.compute_api.bootstrap import bootstrap
 from moorage.compute_api.http.app import make_app
 from moorage.compute_api.service import ComputeApiService
@@ -35,3 +40,17 @@ def make_compute_api(database: Database, around: Surroundings) -> Part[ComputeAp
         runners=[("compute API", service.run)],
         begin=partial(bootstrap, store),
     )
+
+
+@asynccontextmanager
+async def serve(settings: ServeSettings) -> AsyncIterator[None]:
+    """With the timeline."""
+    api = settings.compute_api
+    assert api is not None
+    async with AsyncExitStack() as stack:
+        process = Process(settings, stack)
+        servers, facts = await process.database("compute", api), await process.database("timeline", api)
+        around = await process.surroundings(await process.calling(USER))
+        parts = [make_compute_api(servers, around), make_timeline(facts, around)]
+        await stack.enter_async_context(serving(process, parts, api))
+        yield

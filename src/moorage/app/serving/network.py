@@ -1,7 +1,8 @@
 """The network service put together (hops ready, told): its API, its side of the bus, its notifier."""
 
 import secrets
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from uuid import uuid4
@@ -10,6 +11,8 @@ from moorage.adapters.database.engine import Database
 from moorage.adapters.database.network import SqlNetworkStore
 from moorage.adapters.http.external_events_client import HttpExternalEvents
 from moorage.app.serving.part import Part, Surroundings
+from moorage.app.serving.process import Process, serving
+from moorage.app.serving.settings import ServeSettings
 from moorage.domain.errors import Unavailable
 from moorage.domain.events import ExternalEvent
 from moorage.network.http.app import make_app
@@ -74,6 +77,18 @@ def make_network(
         reasons=reasons,
         levels=levels,
     )
+
+
+@asynccontextmanager
+async def serve(settings: ServeSettings) -> AsyncIterator[None]:
+    api = settings.network
+    assert api is not None
+    async with AsyncExitStack() as stack:
+        process = Process(settings, stack)
+        database = await process.database("network", api)
+        around = await process.surroundings(await process.calling(USER))
+        await stack.enter_async_context(serving(process, [make_network(database, around)], api))
+        yield
 
 
 def _age(since: datetime | None, now: datetime) -> float:

@@ -9,6 +9,7 @@ from moorage.identity.http.directory import add_directory
 from moorage.identity.http.grants import add_grants
 from moorage.identity.http.inventory import add_inventory
 from moorage.identity.http.tokens import add_tokens
+from moorage.identity.http.trust import add_trust
 from moorage.identity.http.versions import add_versions
 from moorage.identity.scoping import REFUSED
 from moorage.identity.service import IdentityService
@@ -41,6 +42,7 @@ def make_app(service: IdentityService, *, places: Places = NOWHERE_ELSE) -> Asgi
     add_directory(app, service, places)
     add_grants(app, service, places)
     add_inventory(app, service, places)
+    add_trust(app, service)
 
     async def mountable(scope: Scope, receive: Receive, send: Send) -> None:
         await app(dict(scope), receive, send)
