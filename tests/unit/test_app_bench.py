@@ -51,6 +51,8 @@ def test_the_json_has_the_keys_that_checks_rely_on() -> None:
         "boots_per_s": 1.0,
         "addresses_per_s": 0.5,
         "plugged_to_running_ms": {"min": 10, "median": 10, "p99": 10},
+        "plugged_to_woken_ms": {"min": 666.667, "median": 666.667, "p99": 666.667},
+        "asked_to_address_ms": {"min": 2000, "median": 2000, "p99": 2000},
         "floor_ms": {"median": 8.0},
         "overhead_ms": 2.0,
         "ratio_to_floor": 1.25,

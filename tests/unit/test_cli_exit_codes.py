@@ -16,7 +16,7 @@ from moorage.cli.main import told
 from moorage.domain.errors import NotFound, Unavailable
 
 COMMANDS = ["up", "down", "status", "env", "doctor", "demo", "timeline", "experiment", "bench"]
-COMMANDS += ["bench handshake", "bench storm", "bench restart"]
+COMMANDS += ["bench handshake", "bench storm", "bench restart", "bench all"]
 
 
 @pytest.fixture

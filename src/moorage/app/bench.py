@@ -2,7 +2,7 @@
 
 import asyncio
 import math
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
@@ -12,12 +12,13 @@ from typing import Any, Protocol
 from moorage.app import boots
 from moorage.app.config import HostKind
 from moorage.app.private_cloud import Access, Say
-from moorage.app.results import HopTime, hop_times, plugged_to_running_ms
+from moorage.app.results import HopTime, between_ms, hop_times, plugged_to_running_ms
 from moorage.domain.errors import MoorageError
 from moorage.domain.hops import HOPS, Hop
 
 DEVICES = {HostKind.SIMULATED: "simulated", HostKind.NETNS: "veth", HostKind.QEMU: "tap"}
 FLOOR_ROUNDS = 20  # at least, where boots run side by side; one after each boot where they do not
+LOOK_EVERY = 0.002  # seconds, for each boot that runs beside the others
 MOST_PAUSES = 4  # where boots run side by side: each lets them run out
 
 
@@ -32,6 +33,14 @@ class Sample:
 
     def at(self, hop: Hop) -> datetime | None:
         return next((time.at for time in self.hops if time.hop is hop), None)
+
+    @property
+    def plugged_to_woken_ms(self) -> float | None:
+        return between_ms(self.at(Hop.PLUGGED), self.at(Hop.WOKEN))
+
+    @property
+    def asked_to_address_ms(self) -> float | None:
+        return between_ms(self.at(Hop.ASKED), self.addressed_at)
 
 
 @dataclass(frozen=True)
@@ -61,6 +70,8 @@ class Handshake:
     boots_per_s: float | None
     addresses_per_s: float | None
     plugged_to_running_ms: Spread
+    plugged_to_woken_ms: Spread
+    asked_to_address_ms: Spread
     hops: Mapping[Hop, Spread]
     floor_ms: float | None
 
@@ -80,7 +91,8 @@ async def handshake(access: Access, *, count: int, concurrency: int, say: Say) -
         for turn, number in enumerate(range(first, count, workers)):
             if workers == 1:
                 await access.cloud.settled()  # one at a time: the guest before is gone from the switch as well
-            samples.append(await sample(access, f"bench-{number}", partial(pauses.take, turn)))
+            stand_still = partial(pauses.take, turn)
+            samples.append(await sample(access, f"bench-{number}", stand_still, every=max(0.01, LOOK_EVERY * workers)))
 
     say("booting a first guest, which is not counted")
     await sample(access, "bench-first", nothing_to_take_part_in)
@@ -130,8 +142,13 @@ class Pauses:
         await self._all_are_here.wait()
 
 
-async def sample(access: Access, name: str, stand_still: Callable[[], Awaitable[None]]) -> Sample:
-    """One boot: asked, running, addressed, (all stand still), deleted. A boot that fails is a sample too."""
+async def sample(
+    access: Access, name: str, stand_still: Callable[[], Awaitable[None]], *, every: float = 0.01
+) -> Sample:
+    """One boot: asked, running, addressed, (all stand still), deleted. A boot that fails is a sample too.
+
+    The address is looked for each `every` seconds: whoever looks shares the processor with the boots.
+    """
     try:
         server = await boots.ask(access, name)
     except MoorageError:
@@ -140,7 +157,7 @@ async def sample(access: Access, name: str, stand_still: Callable[[], Awaitable[
     # Mostly the address is waited for, which costs the control plane nothing: its APIs are asked only now and then.
     address = None
     while address is None:
-        address = await boots.addressed(access, server, limit=0.5)
+        address = await boots.addressed(access, server, limit=0.5, every=every)
         if address is None:
             body = await access.member.server(server)
             if body is None or body["status"] == "ERROR":
@@ -149,7 +166,7 @@ async def sample(access: Access, name: str, stand_still: Callable[[], Awaitable[
                 address = await boots.addressed(access, server)
                 break
     addressed_at = None if address is None else datetime.now(UTC)
-    body = await boots.ended(access, server)
+    body = await boots.ended(access, server, every=max(0.02, every))
     is_active = body["status"] == "ACTIVE"
     facts = await boots.told(access, server, boots.LAST_TOLD if is_active else ())
     await boots.port_of(access, server)
@@ -181,9 +198,9 @@ def assembled(
         concurrency=concurrency,
         boots_per_s=per_second(len(running), asked, running, pauses),
         addresses_per_s=per_second(len(addressed), asked, addressed, pauses),
-        plugged_to_running_ms=spread(
-            [sample.plugged_to_running_ms for sample in active if sample.plugged_to_running_ms is not None]
-        ),
+        plugged_to_running_ms=spread(known(sample.plugged_to_running_ms for sample in active)),
+        plugged_to_woken_ms=spread(known(sample.plugged_to_woken_ms for sample in active)),
+        asked_to_address_ms=spread(known(sample.asked_to_address_ms for sample in active)),
         hops={hop: spread(times) for hop, times in by_hop.items()},
         floor_ms=round(median(floor), 3) if floor else None,
     )
@@ -199,6 +216,8 @@ def handshake_json(found: Handshake) -> Mapping[str, Any]:
         "boots_per_s": found.boots_per_s,
         "addresses_per_s": found.addresses_per_s,
         "plugged_to_running_ms": spread_json(found.plugged_to_running_ms),
+        "plugged_to_woken_ms": spread_json(found.plugged_to_woken_ms),
+        "asked_to_address_ms": spread_json(found.asked_to_address_ms),
         "hops": {hop.value: spread_json(times) for hop, times in found.hops.items()},
         "floor_ms": {"median": found.floor_ms},
         "overhead_ms": overhead,
@@ -215,6 +234,10 @@ def beside_floor(middle: float | None, floor: float | None) -> tuple[float | Non
     if middle is None or floor is None:
         return None, None
     return round(middle - floor, 3), round(middle / floor, 3) if floor > 0 else None
+
+
+def known(times: Iterable[float | None]) -> list[float]:
+    return [time for time in times if time is not None]
 
 
 def spread(times: Sequence[float]) -> Spread:

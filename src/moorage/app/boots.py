@@ -38,10 +38,10 @@ async def ended(access: Access, server: str, *, every: float = 0.02) -> Json:
     return body
 
 
-async def addressed(access: Access, server: str, *, limit: float | None = None) -> str | None:
+async def addressed(access: Access, server: str, *, limit: float | None = None, every: float = 0.01) -> str | None:
     """The address that the guest says it has; None when it gets none in time."""
     limit = ADDRESS_LIMIT[access.cloud.settings.host_kind] if limit is None else limit
-    return await seen(lambda: access.cloud.guest_address(server), limit=limit, every=0.01)
+    return await seen(lambda: access.cloud.guest_address(server), limit=limit, every=every)
 
 
 async def port_of(access: Access, server: str) -> Json | None:

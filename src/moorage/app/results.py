@@ -50,7 +50,7 @@ def hop_times(facts: Iterable[Fact]) -> tuple[HopTime, ...]:
     """The ten hops of the latest boot in the words' order, with their times since `asked`."""
     found = boot_of(facts)
     asked = found[Hop.ASKED]
-    return tuple(HopTime(hop, found[hop], _ms(asked, found[hop])) for hop in HOPS)
+    return tuple(HopTime(hop, found[hop], between_ms(asked, found[hop])) for hop in HOPS)
 
 
 def held_ms(facts: Sequence[Fact]) -> float | None:
@@ -59,7 +59,7 @@ def held_ms(facts: Sequence[Fact]) -> float | None:
     None unless both were told.
     """
     found = boot_of(facts)
-    return _ms(told_at(facts, SubFact.HELD), found[Hop.RUNNING])
+    return between_ms(told_at(facts, SubFact.HELD), found[Hop.RUNNING])
 
 
 def told_at(facts: Iterable[Fact], what: Hop | SubFact) -> datetime | None:
@@ -69,9 +69,14 @@ def told_at(facts: Iterable[Fact], what: Hop | SubFact) -> datetime | None:
     return max((fact.wall for fact in facts if fact.what is what and _since(fact, asked)), default=None)
 
 
+def between_ms(start: datetime | None, end: datetime | None) -> float | None:
+    """Milliseconds from one time to another; None unless both are known."""
+    return None if start is None or end is None else round((end - start).total_seconds() * 1000, 3)
+
+
 def plugged_to_running_ms(facts: Iterable[Fact]) -> float | None:
     found = boot_of(facts)
-    return _ms(found[Hop.PLUGGED], found[Hop.RUNNING])
+    return between_ms(found[Hop.PLUGGED], found[Hop.RUNNING])
 
 
 def with_steps(boot: Boot, steps: Iterable[Step]) -> Boot:
@@ -100,10 +105,6 @@ def hops_json(hops: Iterable[HopTime]) -> list[Mapping[str, Any]]:
 
 def _since(fact: Fact, asked: datetime | None) -> bool:
     return asked is None or fact.wall >= asked
-
-
-def _ms(start: datetime | None, end: datetime | None) -> float | None:
-    return None if start is None or end is None else round((end - start).total_seconds() * 1000, 3)
 
 
 def _exact(at: datetime | None) -> str | None:

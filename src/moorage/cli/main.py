@@ -12,6 +12,7 @@ from moorage.app.private import sweep_all
 from moorage.app.state import failure_log
 from moorage.cli import (
     bench,
+    bench_all,
     bench_restart,
     bench_storm,
     config,
@@ -82,6 +83,7 @@ benches.command("storm", epilog="Example: moorage bench storm --ports 150 --host
     bench_storm.command
 )
 benches.command("restart", epilog="Example: moorage bench restart --ports 150 --json -")(bench_restart.command)
+benches.command("all", epilog="Example: moorage bench all --json figures.json")(bench_all.command)
 app.add_typer(benches, name="bench")
 
 configs = typer.Typer(
