@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Never
+from typing import Never
 
 import structlog
 
@@ -32,13 +32,6 @@ from moorage.seams.network_api import NetworkApi
 from moorage.seams.switch import Plugging, Wiring
 from moorage.seams.timeline import Timeline
 from moorage.seams.world import World
-
-if TYPE_CHECKING:
-    pass
-
-KVM = Path("/dev/kvm")
-
-log = structlog.get_logger(__name__)
 
 Runner = tuple[str, Callable[[], Awaitable[object]]]
 
@@ -112,38 +105,81 @@ def make_host(equipment: Equipment, outside: Outside) -> Host:
 
 
 def _compute(equipment: Equipment, outside: Outside) -> ComputeHost:
+    return make_compute(
+        equipment.name,
+        outside,
+        life=equipment.life,
+        plugging=equipment.plugging,
+        hypervisor=equipment.hypervisor,
+        images=equipment.images,
+        capacity=equipment.capacity,
+    )
+
+
+async def _agent_life(equipment: Equipment, outside: Outside) -> Never:
+    wiring, runners = equipment.wiring()
+    agent = make_agent(
+        equipment.name,
+        wiring=wiring,
+        dhcp=equipment.dhcp(),
+        bus=outside.bus,
+        clock=outside.clock,
+        timeline=outside.timeline,
+        metrics=outside.metrics,
+        vlans=await equipment.vlans(),
+    )
+    await supervise([*runners, (f"agent on {equipment.name}", agent.run)])
+
+
+def make_compute(
+    host: HostName,
+    outside: Outside,
+    *,
+    life: str,
+    plugging: Plugging,
+    hypervisor: Hypervisor,
+    images: Path | None,
+    capacity: Capacity,
+) -> ComputeHost:
     boots: list[Boot] = []
 
     def woken(server: ServerId, port: PortId, generation: Generation, why: str) -> None:
         boots[0].told_woken(server, port, generation, why)
 
     boot = Boot(
-        host=equipment.name,
+        host=host,
         rules=outside.rules,
-        records=Records(outside.bus, equipment.name, equipment.life),
-        nics=Nics(outside.network, equipment.name),
-        switch=equipment.plugging,
-        hypervisor=equipment.hypervisor,
-        images=Images(outside.images, equipment.images),
+        records=Records(outside.bus, host, life),
+        nics=Nics(outside.network, host),
+        switch=plugging,
+        hypervisor=hypervisor,
+        images=Images(outside.images, images),
         expectations=Expectations(timed_looks(outside.network, outside.metrics), outside.clock, woken),
         clock=outside.clock,
         timeline=outside.timeline,
     )
     boots.append(boot)
-    return ComputeHost(boot, outside.bus, equipment.capacity)
+    return ComputeHost(boot, outside.bus, capacity)
 
 
-async def _agent_life(equipment: Equipment, outside: Outside) -> Never:
-    wiring, runners = equipment.wiring()
-    vlans = await equipment.vlans()
-    dhcp = DhcpServers(equipment.name, equipment.dhcp(), wiring, outside.bus, vlans)
-    agent = Agent(
-        host=equipment.name,
+def make_agent(
+    host: HostName,
+    *,
+    wiring: Wiring,
+    dhcp: Dhcp,
+    bus: Bus,
+    clock: Clock,
+    timeline: Timeline,
+    metrics: Metrics,
+    vlans: dict[NetworkId, int],  # those that it begins with, and keeps up
+) -> Agent:
+    """One life of it."""
+    return Agent(
+        host=host,
         wiring=wiring,
-        dhcp=dhcp,
-        bus=MeteredBus(outside.bus, outside.metrics),
-        clock=outside.clock,
-        timeline=outside.timeline,
+        dhcp=DhcpServers(host, dhcp, wiring, bus, vlans),
+        bus=MeteredBus(bus, metrics),
+        clock=clock,
+        timeline=timeline,
         vlans=vlans,
     )
-    await supervise([*runners, (f"agent on {equipment.name}", agent.run)])
