@@ -27,7 +27,7 @@ class Shell:
         self.home = home
         self.temporary = temporary
         self.patience = patience  # seconds, for each command
-        self.environ = {name: value for name, value in os.environ.items() if not name.startswith("OS_")}
+        self.environ = {name: value for name, value in os.environ.items() if not name.startswith(("OS_", "MOORAGE_"))}
         (home / "state").mkdir()
         self.environ |= {"XDG_STATE_HOME": str(home / "state"), "TMPDIR": str(temporary)}
 

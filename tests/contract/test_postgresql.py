@@ -11,6 +11,7 @@ from functools import partial
 
 import pytest
 from sqlalchemy import text
+from structlog.testing import capture_logs
 from tests.contract.conftest import Opened, in_postgresql
 from tests.contract.test_network_store import P1, P2, Still, drain, network, numbered, subnet
 from tests.postgresql import Server
@@ -22,6 +23,7 @@ from moorage.adapters.database.network_tables import NETWORK
 from moorage.adapters.database.postgresql import (
     CONNECTIONS,
     PostgresDatabase,
+    alone,
     connect,
     open_postgresql,
     upgrade_postgresql,
@@ -32,6 +34,7 @@ from moorage.domain.errors import Conflict, Invalid, Unavailable
 from moorage.domain.events import EventName, OutboxItem, judge
 from moorage.domain.port import reported_down, reported_up
 
+GONE = "(No such file or directory|Connection refused)"  # its socket
 AT_ONCE = 5.0  # seconds: far more than it takes, far less than it would without being called
 
 
@@ -165,7 +168,7 @@ async def end_bells(database: Database) -> None:
 async def test_a_bell_is_heard_in_other_processes_at_once_when_the_transaction_is_committed(
     shared: Opened, url: str
 ) -> None:
-    bell = PostgresBell("network_test", partial(connect, url, NETWORK), url, look_every=60)
+    bell = PostgresBell("network_test", partial(connect, url, NETWORK), look_every=60)
     async with shared(NETWORK) as database:
         ringing = database.bell("test")
         await bell.heard()  # the first time it returns at once
@@ -187,7 +190,7 @@ async def test_a_bell_is_heard_in_other_processes_at_once_when_the_transaction_i
 
 
 async def test_a_bell_whose_connection_is_lost_listens_again_under_another_name(shared: Opened, url: str) -> None:
-    bell = PostgresBell("network_test", partial(connect, url, NETWORK), url, look_every=60)
+    bell = PostgresBell("network_test", partial(connect, url, NETWORK), look_every=60)
     async with shared(NETWORK) as database:
         before = await bell.name()
         await end_bells(database)
@@ -209,9 +212,10 @@ async def test_a_lost_server_is_unavailable_and_found_again_when_it_is_back(url:
     for end in (server.stop, server.kill):
         end()
         try:
-            with pytest.raises(Unavailable, match="the database cannot be used") as raised:
+            with pytest.raises(Unavailable, match=r"^reading the database: the database cannot be used: [^/]*$"):
                 await database.check()
-            assert "not-asked-for" not in raised.value.message  # the URL's password
+            with pytest.raises(Unavailable, match=f"^postgresql:///contract cannot be used: {GONE}$"):  # no password
+                await open_postgresql(url, NETWORK)
         finally:
             server.start()
         await asyncio.gather(*(database.check() for _ in range(CONNECTIONS)))
@@ -267,3 +271,31 @@ async def test_tables_that_are_not_there_or_not_of_this_version_are_refused_with
             await open_postgresql(url, NETWORK)
     with pytest.raises(Invalid, match="newer version"):
         await upgrade_postgresql(url, NETWORK)
+
+
+async def test_a_server_that_may_lose_what_is_committed_is_warned_of(url: str) -> None:
+    with capture_logs() as logs:
+        await (await open_postgresql(url, NETWORK)).close()
+        await (await open_postgresql(f"{url}&synchronous_commit=off", NETWORK)).close()
+    assert [entry["event"].partition(":")[0] for entry in logs] == ["synchronous_commit is off"]
+
+
+async def test_one_cloud_has_a_database_for_itself(url: str) -> None:
+    async with alone(url):
+        with pytest.raises(Conflict, match="another cloud runs on postgresql:///contract: each needs"):
+            async with alone(url):
+                pass
+    async with asyncio.timeout(AT_ONCE):
+        while True:  # the server notices a moment later that the connection has ended
+            try:
+                async with alone(url):
+                    return
+            except Conflict:
+                await asyncio.sleep(0.01)
+
+
+async def test_a_url_that_is_none_is_refused_without_what_is_in_it() -> None:
+    for wrong in ("postgresql://u:sec:ret@host:port/name", "postgresql://[u:secret@host/name"):
+        with pytest.raises(Invalid, match="URL cannot be read") as raised:
+            await open_postgresql(wrong, NETWORK)
+        assert "sec" not in raised.value.message

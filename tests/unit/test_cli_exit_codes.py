@@ -16,14 +16,15 @@ from moorage.cli.main import told
 from moorage.domain.errors import NotFound, Unavailable
 
 COMMANDS = ["up", "down", "status", "env", "doctor", "demo", "timeline", "experiment", "bench"]
-COMMANDS += ["bench handshake", "bench storm", "bench restart", "bench all"]
+COMMANDS += ["db", "db upgrade", "bench handshake", "bench storm", "bench restart", "bench all"]
 
 
 @pytest.fixture
 def environ(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
     for name in ("XDG_STATE_HOME", "XDG_CACHE_HOME", "TMPDIR"):
         monkeypatch.setenv(name, str(tmp_path))
-    monkeypatch.delenv("OS_CLOUD", raising=False)
+    for name in ("OS_CLOUD", "MOORAGE_DATABASE"):
+        monkeypatch.delenv(name, raising=False)
     return dict(os.environ)
 
 
@@ -50,6 +51,8 @@ def moorage(environ: dict[str, str], *arguments: str) -> subprocess.CompletedPro
         ["timeline", ""],
         ["experiment", "unheard-of"],
         ["bench", "handshake", "--boots", "0"],
+        ["up", "--database", "mysql://u:secret@h/n"],
+        ["db", "upgrade"],
         ["sail"],
         ["timeline"],
     ],
@@ -58,6 +61,7 @@ def test_wrong_use_is_2_and_says_why(environ: dict[str, str], arguments: list[st
     ended = moorage(environ, *arguments)
     assert ended.returncode == 2
     assert "Error: " in ended.stderr
+    assert "secret" not in ended.stderr
     assert "Traceback" not in ended.stderr
 
 

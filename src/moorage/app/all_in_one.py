@@ -23,7 +23,7 @@ from moorage.app.control import Control
 from moorage.app.control import listening as control_listening
 from moorage.app.control_plane import ControlPlane, Parts, make_control_plane, new_password
 from moorage.app.control_words import control_socket
-from moorage.app.databases import in_files
+from moorage.app.databases import Databases, in_files, in_postgresql
 from moorage.app.doors import HostDoors
 from moorage.app.equipping import equip, find_accelerator, simulated
 from moorage.app.evidence import Evidence
@@ -124,7 +124,7 @@ async def run_cloud(
             image_files=FileImages(_made(settings.state_dir / "images")),
             private_key=load_or_make_private_key(settings.state_dir / "token.key"),
             user_passwords=passwords,
-            databases=in_files(_made(settings.state_dir / "database"), is_durable=settings.is_durable),
+            databases=await _databases(settings, stack),
             metrics=PrometheusMetrics(),
         )
         plane = make_control_plane(parts)
@@ -154,6 +154,15 @@ async def run_cloud(
         if worlds is not None:
             worlds.is_used = True
         yield AllInOne(settings, url, passwords, plane, hosts, floor)
+
+
+async def _databases(settings: CloudSettings, stack: AsyncExitStack) -> Databases:
+    if settings.database is None:
+        return in_files(_made(settings.state_dir / "database"), is_durable=settings.is_durable)
+    from moorage.adapters.database.postgresql import alone
+
+    await stack.enter_async_context(alone(settings.database))
+    return await in_postgresql(settings.database)
 
 
 def _waits(host: Host) -> int:
@@ -218,7 +227,9 @@ async def _all_heard(plane: ControlPlane, hosts: Sequence[Host]) -> None:
 
 
 def _floor_table(settings: CloudSettings, stack: AsyncExitStack) -> Database:
-    database = open_sqlite(settings.state_dir / "database" / "floor.sqlite", FLOOR, is_durable=settings.is_durable)
+    database = open_sqlite(
+        _made(settings.state_dir / "database") / "floor.sqlite", FLOOR, is_durable=settings.is_durable
+    )
     stack.push_async_callback(database.close)
     return database
 

@@ -27,6 +27,7 @@ class LogFormat(StrEnum):
 
 
 _Latency = Annotated[float, Meta(ge=0.0, le=60.0)]
+_PostgresUrl = Annotated[str, Meta(pattern="^postgres(ql)?://")]
 _Share = Annotated[float, Meta(ge=0.0, le=1.0)]
 
 
@@ -66,8 +67,18 @@ class CloudSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     vif_plugging_is_fatal: Annotated[
         bool, Meta(description="Whether a boot fails when its ports are not ready in time; if not, the guest runs.")
     ] = True
+    database: Annotated[
+        _PostgresUrl | None,
+        Meta(
+            description="Where its tables are: `postgresql://USER@HOST/NAME`, with libpq's parameters; "
+            "by default in SQLite files of its own.",
+        ),
+    ] = None
     is_durable: Annotated[
-        bool, Meta(description="Whether what was committed survives a power cut; if not, it survives a SIGKILL.")
+        bool,
+        Meta(
+            description="SQLite files: whether what was committed survives a power cut; if not, it survives a SIGKILL."
+        ),
     ] = False
     cache_dir: Path | None = None  # where the guest image is kept between clouds
     log_format: Annotated[LogFormat, Meta(description="How lines look in `moorage.log`.")] = LogFormat.JSON
@@ -79,6 +90,7 @@ OPTIONS = {
     "hosts": "--hosts",
     "address": "--listen",
     "port": "--listen",
+    "database": "--database",
     "vif_plugging_timeout": "--vif-plugging-timeout",
     "vif_plugging_is_fatal": "--[no-]vif-plugging-is-fatal",
     "log_format": "--log-format",

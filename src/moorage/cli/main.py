@@ -17,6 +17,7 @@ from moorage.cli import (
     bench_storm,
     config,
     console,
+    db,
     demo,
     doctor,
     down,
@@ -92,6 +93,13 @@ configs = typer.Typer(
 for name, act in (("check", config.check), ("show", config.show)):
     configs.command(name, epilog=f"Example: moorage config {name} /etc/moorage/moorage.toml")(act)
 app.add_typer(configs, name="config")
+
+databases = typer.Typer(no_args_is_help=True, help="Look after a PostgreSQL.", epilog="Example: moorage db upgrade")
+databases.command("upgrade", epilog="Example: moorage db upgrade --database postgresql://moorage@db/moorage")(
+    db.command
+)
+databases.callback()(lambda: None)  # without it a single command would be `db` itself
+app.add_typer(databases, name="db")
 
 
 def main() -> Never:

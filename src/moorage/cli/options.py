@@ -59,6 +59,12 @@ def listen_address(value: str | None) -> str | None:
     return value
 
 
+def _database(value: str | None) -> str | None:
+    if value is not None and not value.startswith(("postgresql://", "postgres://")):
+        raise typer.BadParameter("it is no postgresql://USER@HOST/NAME")  # not shown: it may hold a password
+    return value
+
+
 Kind = Annotated[
     HostKind | None,
     typer.Option(
@@ -87,4 +93,13 @@ Listen = Annotated[
 Config = Annotated[
     Path | None,
     typer.Option("--config", metavar="FILE", help="Settings in TOML (docs/settings.md); options go before them."),
+]
+Database = Annotated[
+    str | None,
+    typer.Option(
+        metavar="URL",
+        envvar="MOORAGE_DATABASE",
+        callback=_database,
+        help="A PostgreSQL: postgresql://USER@HOST/NAME. Its password is better in ~/.pgpass or PGPASSWORD.",
+    ),
 ]

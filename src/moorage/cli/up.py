@@ -8,7 +8,7 @@ import typer
 
 from moorage.app.config import LONGEST_TIMEOUT, LogFormat
 from moorage.cli.called import called
-from moorage.cli.options import Config, Kind, State, listen_address
+from moorage.cli.options import Config, Database, Kind, State, listen_address
 from moorage.cli.output import Output, output
 
 
@@ -41,6 +41,7 @@ def command(
     log_format: Annotated[
         LogFormat | None, typer.Option(help="How lines look in the log, moorage.log in the state directory [json].")
     ] = None,
+    database: Database = None,
     config: Config = None,
     state_dir: State = None,
 ) -> None:
@@ -63,6 +64,7 @@ def command(
             "vif_plugging_timeout": vif_plugging_timeout,
             "vif_plugging_is_fatal": vif_plugging_is_fatal,
             "log_format": log_format,
+            "database": database,
         }
         said |= {name: value for name, value in asked.items() if value is not None}
         if listen is not None:

@@ -1,11 +1,13 @@
 """PostgreSQL by asyncpg: the same units of work as on SQLite, several side by side, in a schema for each service."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager
 from functools import partial
 from typing import Any, TypeVar
 
 import asyncpg
+import structlog
 from sqlalchemy import event, text
 from sqlalchemy.exc import DBAPIError, DisconnectionError
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, create_async_engine
@@ -14,12 +16,14 @@ from sqlalchemy.orm import Session
 from moorage.adapters.database.bell import Bell
 from moorage.adapters.database.locks import hold
 from moorage.adapters.database.postgresql_bell import PostgresBell
-from moorage.adapters.database.postgresql_errors import in_our_words, shown, state_of
+from moorage.adapters.database.postgresql_errors import in_our_words, reaching, shown, state_of
 from moorage.adapters.database.schema import Schema, require_known, revision_of
-from moorage.domain.errors import Invalid, MoorageError
+from moorage.domain.errors import Conflict, Invalid, MoorageError
 
+log = structlog.get_logger(__name__)
 T = TypeVar("T")
 
+ALONE = 0x6D6F6F72  # any number, but always this one
 CONNECTIONS = 5  # of each service in each process: one loop keeps no more than a few busy
 LIMIT = 8.0  # seconds, for a unit of work with all its waiting
 CONNECT_LIMIT = 3.0  # seconds
@@ -42,6 +46,7 @@ _AGAIN = {
     "23503": TRIES_OF_CONFLICT,  # foreign key violation
 }
 _ONE = text("SELECT 1")
+_PROMISE = text("SHOW synchronous_commit")
 
 
 class PostgresDatabase:
@@ -61,7 +66,7 @@ class PostgresDatabase:
         self._bells: list[PostgresBell] = []
 
     async def run(self, act: str, work: Callable[[Session], T]) -> T:
-        with in_our_words(act, self._url):
+        with in_our_words(act):
             async with asyncio.timeout(self._limit):
                 tries = 1
                 while True:
@@ -84,7 +89,7 @@ class PostgresDatabase:
         await self.run("reading the database", lambda session: session.execute(_ONE))
 
     def bell(self, name: str) -> Bell:
-        bell = PostgresBell(f"{self._schema.name}_{name}", partial(connect, self._url, self._schema), self._url)
+        bell = PostgresBell(f"{self._schema.name}_{name}", partial(connect, self._url, self._schema))
         self._bells.append(bell)
         return bell
 
@@ -93,9 +98,15 @@ class PostgresDatabase:
             await bell.close()
         await self._engine.dispose()
 
+    async def revision(self) -> str | None:
+        """The migration that the tables stand at; None where there are none. Raises Unavailable, and says of what."""
+        with reaching(self._url):
+            async with asyncio.timeout(self._limit):
+                return await self._once(lambda session: revision_of(session.connection()))
+
     async def require_current(self) -> None:
         """Raises Invalid unless the tables are those that this version knows, Unavailable."""
-        found = await self.run("reading the database", lambda session: revision_of(session.connection()))
+        found = await self.revision()
         if found == self._schema.head:
             return
         place = _place(self._url, self._schema)
@@ -110,14 +121,36 @@ class PostgresDatabase:
         )
 
 
-async def open_postgresql(url: str, schema: Schema) -> PostgresDatabase:
+@asynccontextmanager
+async def alone(url: str) -> AsyncIterator[None]:
+    """Nobody else who asks for it has the database at `url` meanwhile. Raises Conflict when somebody has, Unavailable.
+
+    It is had by a connection: if that is lost, so is this.
+    """
+    with reaching(url):
+        connection = await _connected(url, SETTINGS)
+    try:
+        with reaching(url):
+            is_mine = await connection.fetchval("SELECT pg_try_advisory_lock($1::bigint)", ALONE)
+        if not is_mine:
+            raise Conflict(f"another cloud runs on {shown(url)}: each needs a database of its own")
+        yield
+    finally:
+        connection.terminate()
+
+
+async def open_postgresql(url: str, schema: Schema, *, makes_tables: bool = False) -> PostgresDatabase:
     """The schema's part of the database at `url` (postgresql://…, as libpq writes it), which must be up to date.
 
-    Raises Invalid for one that is not, Unavailable.
+    `makes_tables`: if there are none. Raises Invalid for those of another version, Unavailable.
     """
     database = PostgresDatabase(url, schema)
     try:
+        if makes_tables and await database.revision() is None:
+            await upgrade_postgresql(url, schema)
         await database.require_current()
+        if await database.run("reading its settings", lambda session: session.scalar(_PROMISE)) == "off":
+            log.warning("synchronous_commit is off: when PostgreSQL crashes, news may be lost", database=shown(url))
     except MoorageError:
         await database.close()
         raise
@@ -127,9 +160,19 @@ async def open_postgresql(url: str, schema: Schema) -> PostgresDatabase:
 async def connect(url: str, schema: Schema, *, command_limit: float | None = LIMIT) -> Any:
     """A connection of asyncpg's own, whose names are the schema's."""
     names = {"search_path": schema.name, "application_name": f"moorage {schema.name}"}
-    return await asyncpg.connect(  # type: ignore[no-untyped-call]
-        url, timeout=CONNECT_LIMIT, command_timeout=command_limit, server_settings={**SETTINGS, **names}
-    )
+    return await _connected(url, {**SETTINGS, **names}, command_limit)
+
+
+async def _connected(url: str, settings: Mapping[str, str], command_limit: float | None = LIMIT) -> Any:
+    try:
+        return await asyncpg.connect(  # type: ignore[no-untyped-call]
+            url, timeout=CONNECT_LIMIT, command_timeout=command_limit, server_settings=dict(settings)
+        )
+    except ValueError as error:  # its text may hold what should not be shown
+        raise Invalid(
+            "the database's URL cannot be read: postgresql://USER:PASSWORD@HOST:PORT/NAME is one, with special "
+            "characters of the password as %XX"
+        ) from error
 
 
 async def upgrade_postgresql(url: str, schema: Schema) -> tuple[str | None, str]:
@@ -155,7 +198,7 @@ async def upgrade_postgresql(url: str, schema: Schema) -> tuple[str | None, str]
 
     engine = _engine(url, schema, command_limit=None)
     try:
-        with in_our_words(f"upgrading {schema.name}", url):
+        with reaching(url):
             async with AsyncSession(engine) as session, session.begin():
                 return await session.run_sync(work), schema.head
     finally:

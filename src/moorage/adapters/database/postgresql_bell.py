@@ -28,12 +28,9 @@ class PostgresBell:
     `heard` returns each `look_every` seconds at least.
     """
 
-    def __init__(
-        self, channel: str, connect: Callable[[], Awaitable[Any]], url: str, *, look_every: float = LOOK_EVERY
-    ) -> None:
+    def __init__(self, channel: str, connect: Callable[[], Awaitable[Any]], *, look_every: float = LOOK_EVERY) -> None:
         self._channel = channel
         self._connect = connect
-        self._url = url
         self._look_every = look_every
         self._number = crc32(channel.encode()) & 0x7FFFFFFF
         self._one_at_a_time = asyncio.Lock()
@@ -69,7 +66,7 @@ class PostgresBell:
     async def _listen(self) -> None:
         async with self._one_at_a_time:
             if self._connection is None or self._connection.is_closed():
-                with in_our_words("listening", self._url):
+                with in_our_words("listening"):
                     await self._begin(await self._connect())
 
     async def _begin(self, connection: Any) -> None:
@@ -87,7 +84,7 @@ class PostgresBell:
     async def _ask(self) -> None:
         """Whether the other end is still there: a machine that is gone closes nothing."""
         try:
-            with in_our_words("listening", self._url):
+            with in_our_words("listening"):
                 await self._connection.execute("SELECT 1")
         except Unavailable:
             self._connection.terminate()

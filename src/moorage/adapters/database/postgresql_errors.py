@@ -1,5 +1,6 @@
 """What PostgreSQL and its driver raise, in our words."""
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from urllib.parse import urlsplit
@@ -10,6 +11,8 @@ from sqlalchemy.exc import TimeoutError as NoneFree
 
 from moorage.domain.errors import Conflict, Full, Invalid, MoorageError, Unavailable
 
+_FOREIGN = (DBAPIError, PostgresError, InterfaceError, OSError, NoneFree)
+
 
 def shown(url: str) -> str:
     """The URL without the secrets that it may hold."""
@@ -18,30 +21,52 @@ def shown(url: str) -> str:
 
 
 @contextmanager
-def in_our_words(act: str, url: str) -> Iterator[None]:
-    """Ours in place of PostgreSQL's and the driver's errors, without statements and secrets."""
+def in_our_words(act: str) -> Iterator[None]:
+    """For users too: no statements, no places, no names of the server's users."""
     try:
         yield
-    except (DBAPIError, PostgresError, InterfaceError, OSError, NoneFree) as error:
-        raise _ours(error, act, url) from error
+    except _FOREIGN as error:
+        raise _ours(error, act) from error
 
 
-def _ours(error: Exception, act: str, url: str) -> MoorageError:
-    said = error.orig if isinstance(error, DBAPIError) and error.orig else error
-    state = state_of(said)
-    what = str(said).partition(">: ")[2] or str(said) or type(said).__name__  # less the driver's class
-    if state.startswith("23"):
-        return Conflict(f"{act}: {what}")
-    if state.startswith("22"):
-        return Invalid(f"{act}: {what}")
-    if isinstance(said, TimeoutError):
-        what = "it did not answer in time"
-    elif isinstance(said, NoneFree):
-        what = "too much is waiting for it"
-    kind = Full if state == "53100" else Unavailable
-    return kind(f"{act}: the database cannot be used: {what} ({shown(url)})")
+@contextmanager
+def reaching(url: str) -> Iterator[None]:
+    """For whoever has said where the database is: all that there is to know, but for the password."""
+    try:
+        yield
+    except _FOREIGN as error:
+        raise Unavailable(f"{shown(url)} cannot be used: {_said(error)}") from error
 
 
 def state_of(error: object) -> str:
     """The SQLSTATE, "" for what is no error of the server's."""
     return getattr(error, "sqlstate", None) or ""
+
+
+def _ours(error: Exception, act: str) -> MoorageError:
+    state = state_of(_bare(error))
+    if state.startswith("23"):
+        return Conflict(f"{act}: {_said(error)}")
+    if state.startswith("22"):
+        return Invalid(f"{act}: {_said(error)}")
+    is_refused = state.startswith(("28", "3D"))  # who we are, and where
+    kind = Full if state == "53100" else Unavailable
+    return kind(f"{act}: the database cannot be used: {'it refuses us' if is_refused else _said(error)}")
+
+
+def _said(error: Exception) -> str:
+    bare = _bare(error)
+    match bare:
+        case TimeoutError():
+            return "it did not answer in time"
+        case NoneFree():
+            return "too much is waiting for it"
+        case OSError(errno=int(number)) if number > 0:
+            return os.strerror(number)
+        case OSError(strerror=str(text)):
+            return text
+    return str(bare).partition(">: ")[2] or str(bare) or type(bare).__name__  # less the driver's class
+
+
+def _bare(error: Exception) -> BaseException:
+    return error.orig if isinstance(error, DBAPIError) and error.orig is not None else error
