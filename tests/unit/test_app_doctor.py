@@ -56,6 +56,7 @@ def test_a_port_in_use_is_named_with_what_to_do() -> None:
         with pytest.raises(Conflict, match=rf"port {port} on 127\.0\.0\.1 is in use .* --listen 127\.0\.0\.1:"):
             require_free("127.0.0.1", port)
         assert port_free("127.0.0.1", port).is_fine is False
+        assert port_free("127.0.0.1", port, f"127.0.0.1:{port}").is_fine is None  # our own cloud hinders nobody
     assert port_free("127.0.0.1", port).is_fine
 
 

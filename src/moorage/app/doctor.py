@@ -10,7 +10,7 @@ from pathlib import Path
 
 import moorage
 from moorage.app.config import HostKind
-from moorage.app.listening import require_free
+from moorage.app.listening import host_port, require_free
 from moorage.domain.errors import Conflict, Invalid
 
 # what is run -> the Debian package that brings it
@@ -41,14 +41,14 @@ class Check:
     cure: str = ""
 
 
-def checks(kind: HostKind, address: str, port: int) -> list[Check]:
-    """All that `kind` needs, in the order in which it should be mended."""
+def checks(kind: HostKind, address: str, port: int, ours: str | None = None) -> list[Check]:
+    """All that `kind` needs, in the order in which it should be mended; `ours` is where our own cloud listens."""
     found = [packages(kind)]
     if kind is not HostKind.SIMULATED:
         found += [open_vswitch(), privileges()]
     if kind is HostKind.QEMU:
         found.append(kvm())
-    return [*found, port_free(address, port)]
+    return [*found, port_free(address, port, ours)]
 
 
 def hindrances(kind: HostKind) -> list[Check]:
@@ -130,8 +130,10 @@ def kvm() -> Check:
     return Check("KVM", None, "/dev/kvm opens; after each boot of this machine the first start tries whether it works")
 
 
-def port_free(address: str, port: int) -> Check:
+def port_free(address: str, port: int, ours: str | None = None) -> Check:
     what = f"port {port}"
+    if ours == host_port(address, port):
+        return Check(what, None, f"taken by the cloud that `moorage up` has started: it runs on {ours}")
     try:
         require_free(address, port)
     except (Conflict, Invalid) as error:

@@ -13,12 +13,13 @@ def command(host_kind: Kind = None, listen: Listen = "127.0.0.1:8780", json: Jso
     Says how to get what is missing; exit 1 when that kind (qemu, if none is named) cannot run.
     """
     from moorage.app.doctor import checks
-    from moorage.app.state import parse_listen
+    from moorage.app.state import StateDir, default_state_dir, parse_listen
 
     kind = host_kind or HostKind.QEMU
     address, port = parse_listen(listen)
     with output(json) as out:
-        found = checks(kind, address, port)
+        running = StateDir(default_state_dir().absolute()).running()
+        found = checks(kind, address, port, running.listen if running else None)
         for check in found:
             out.say(f"  {out.mark(check.is_fine)} {check.what:<16} {check.found}")
             if check.is_fine is False and check.cure:
