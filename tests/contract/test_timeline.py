@@ -39,6 +39,7 @@ async def kept(bus: MemoryBus, *, after: float = 0.0) -> AsyncIterator[list[int]
 
     async with asyncio.TaskGroup() as group:
         task = group.create_task(bus.serve(QUEUE, handle))
+        await asyncio.sleep(0)  # now the queue is there
         try:
             yield numbers
         finally:
@@ -56,6 +57,8 @@ async def test_closing_returns_when_the_last_facts_are_kept(bus: MemoryBus) -> N
 
 async def test_closing_is_bounded_where_nobody_keeps_facts(bus: MemoryBus) -> None:
     timeline = BufferedTimeline(bus)
+    async with kept(bus):
+        pass
     timeline.tell(fact(0))
     began = asyncio.get_running_loop().time()
     with capture_logs() as logs:

@@ -23,10 +23,11 @@ from moorage.compute_api.bootstrap import bootstrap
 from moorage.compute_api.http.app import make_app
 from moorage.compute_api.service import ComputeApiService
 from moorage.domain.caller import Caller
-from moorage.domain.errors import NotFound
+from moorage.domain.errors import NotFound, Unavailable
 from moorage.domain.hops import Fact
 from moorage.domain.ids import HostName, ImageId, NetworkId, PortId, ProjectId, ServerId, UserId
 from moorage.domain.server import NicInfo, Server
+from moorage.kit.retry import retry
 from moorage.seams.image_api import ImageInfo
 from moorage.seams.network_api import NetworkInfo, NetworkPort
 from moorage.wire.messages import (
@@ -252,7 +253,7 @@ class Cloud:
     async def start_host(self, name: str, **more: Any) -> "Host":
         host = Host(name, self.bus, **more)
         self.bus_task(host)
-        await host.beat()
+        await retry(host.beat, on=Unavailable, first=0.001)  # compute API may just be starting
         return host
 
     def bus_task(self, host: "Host") -> None:

@@ -10,7 +10,7 @@ from moorage.app.serving.settings import Service
 
 HEAVY = (
     *("sqlalchemy", "falcon", "uvicorn", "aiohttp", "alembic", "pyroute2", "argon2", "jwt", "qemu.qmp", "uvloop"),
-    *("prometheus_client", "asyncpg", "greenlet"),
+    *("prometheus_client", "asyncpg", "greenlet", "aio_pika", "aiormq", "pamqp"),
 )
 HELP_LIMIT = 0.3  # seconds
 
@@ -31,10 +31,10 @@ def test_the_domain_imports_nothing_of_a_cloud() -> None:
     assert [name for name in (*HEAVY, "msgspec", "structlog", "asyncio") if name in loaded] == []
 
 
-def test_a_cloud_on_sqlite_imports_nothing_of_postgresql() -> None:
+def test_a_cloud_on_sqlite_imports_nothing_of_postgresql_and_on_a_bus_in_memory_nothing_of_amqp() -> None:
     """Nor what brings old tables up to date, as long as there are none."""
     loaded = modules_after("import moorage.app.all_in_one\nfrom moorage.app.databases import in_memory\nin_memory()")
-    assert [name for name in ("asyncpg", "alembic", "mako") if name in loaded] == []
+    assert [name for name in ("asyncpg", "alembic", "mako", "aio_pika", "aiormq", "pamqp") if name in loaded] == []
 
 
 @pytest.mark.parametrize("words", [[], ["up"], ["experiment"]])

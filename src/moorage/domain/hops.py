@@ -40,11 +40,21 @@ WORDS: Mapping[str, Hop | SubFact] = {word.value: word for word in (*Hop, *SubFa
 
 
 @dataclass(frozen=True)
+class Crossing:
+    """The way of a message over a bus that has exchanges."""
+
+    exchange: str
+    routing_key: str
+    queue: str
+
+
+@dataclass(frozen=True)
 class Fact:
     """One thing that happened in a boot, stamped where it happened.
 
     `port` is None for facts of the whole server, `server` None where the teller knows only the port.
     `wall` is UTC; `monotonic` is seconds of the teller's own clock, for differences within one host.
+    `bus` is how the word of it went, where it crossed a bus that can say so.
     """
 
     what: Hop | SubFact
@@ -57,6 +67,7 @@ class Fact:
     attempt: int | None = None
     host: HostName | None = None
     detail: str = ""
+    bus: Crossing | None = None
 
 
 def boot_of(facts: Iterable[Fact]) -> Mapping[Hop, datetime | None]:

@@ -4,28 +4,31 @@ import asyncio
 from collections import deque
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from typing import Never
 
+import msgspec
 import structlog
 
 from moorage.adapters.memory.changes import Changes
-from moorage.domain import errors
+from moorage.adapters.memory.dead_letters import MemoryDeadLetters
 from moorage.domain.errors import MoorageError, Unavailable
 from moorage.kit.log_context import request_id
-from moorage.seams.bus import Handler
+from moorage.seams.bus import MOST_FAILURES, Handler, delay_before
+from moorage.wire.failures import error_of, failed, internal
 from moorage.wire.messages import Envelope, Failed, Message, decode, encode
 
 log = structlog.get_logger(__name__)
-
-FIRST_DELAY = 0.1  # seconds until a cast whose handler was Unavailable comes again; doubles
-LONGEST_DELAY = 5.0  # seconds
 
 
 @dataclass(eq=False)
 class _Item:
     raw: bytes
+    kind: str  # the class of the message
+    sent_at: datetime
     answer: asyncio.Future[bytes] | None = None  # None: a cast
     tries: int = 0
+    failures: int = 0  # of those, the ones for which its handler had no reason
 
     @property
     def is_given_up(self) -> bool:
@@ -38,8 +41,9 @@ class _Item:
 
 @dataclass
 class _Queue:
-    """`size` bounds what is not yet done: what waits, what is being handled, and what waits to come again."""
+    """Exists from its first server on. `size` bounds what waits, what is being handled and what waits to come again."""
 
+    name: str
     size: int  # messages
     items: deque[_Item] = field(default_factory=deque)
     taken: int = 0  # handed out, and not yet done
@@ -88,13 +92,14 @@ class MemoryBus:
         self._is_up = asyncio.Event()
         self._is_up.set()
         self._reconnects = Changes()
+        self.dead = MemoryDeadLetters(lambda queue, body: self._put(queue, _Item(body, "", datetime.now(UTC))))
 
     async def cast(self, queue: str, message: Message) -> None:
-        self._put(queue, _Item(_sealed(message)))
+        self._put(queue, _item(message))
 
     async def call(self, queue: str, message: Message, *, timeout: float = 10.0) -> Message:
         answer: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
-        self._put(queue, _Item(_sealed(message), answer))
+        self._put(queue, _item(message, answer))
         self._calls.add(answer)
         try:
             async with asyncio.timeout(timeout):
@@ -105,11 +110,12 @@ class MemoryBus:
             self._calls.discard(answer)
         body = decode(raw).body
         if isinstance(body, Failed):
-            raise _error_of(body)
+            raise error_of(body)
         return body
 
     async def serve(self, queue: str, handler: Handler) -> Never:
-        await _Serving(self._queue(queue), handler, self._at_once, self._is_up).run()
+        served = self._queues.setdefault(queue, _Queue(queue, self._size))
+        await _Serving(served, handler, self._at_once, self._is_up, self.dead).run()
         raise AssertionError("a queue's loop ended")
 
     def reconnects(self) -> AsyncIterator[None]:
@@ -136,24 +142,26 @@ class MemoryBus:
             seen = self._reconnects.count
             yield
 
-    def _queue(self, name: str) -> _Queue:
-        return self._queues.setdefault(name, _Queue(self._size))
-
     def _put(self, name: str, item: _Item) -> None:
         if not self._is_up.is_set():
             raise Unavailable("the bus is lost")
-        if not self._queue(name).put(item):
+        if name not in self._queues:
+            raise Unavailable(f"nobody has served {name} yet")
+        if not self._queues[name].put(item):
             raise Unavailable(f"the queue {name} is full: {self._size} messages are not done")
 
 
 class _Serving:
     """One server of a queue, with the messages that it has taken and not finished."""
 
-    def __init__(self, queue: _Queue, handler: Handler, at_once: int, is_up: asyncio.Event) -> None:
+    def __init__(
+        self, queue: _Queue, handler: Handler, at_once: int, is_up: asyncio.Event, dead: MemoryDeadLetters
+    ) -> None:
         self._queue = queue
         self._handler = handler
         self._free = asyncio.Semaphore(at_once)
         self._is_up = is_up
+        self._dead = dead
         self._under_way: dict[asyncio.Task[bool], _Item] = {}
         self._is_ending = False
 
@@ -181,22 +189,27 @@ class _Serving:
         item = self._under_way.pop(task)
         if task.cancelled():  # by its own doing
             log.error("a handler was cancelled")
-            item.reply(Failed(error="Unavailable", kind="", message="internal error: cancelled"))
+            item.reply(internal("cancelled"))
+            self._set_aside(item, "its handler cancelled itself")
         if task.cancelled() or task.result():
             self._queue.done()
             return
-        delay = min(FIRST_DELAY * (1 << min(item.tries, 10)), LONGEST_DELAY)
         item.tries += 1
-        asyncio.get_running_loop().call_later(delay, self._queue.put_last, item)
+        asyncio.get_running_loop().call_later(delay_before(item.tries), self._queue.put_last, item)
 
     async def _answered(self, item: _Item) -> bool:
         """Handle a message. False for a cast that shall come again."""
         if item.is_given_up:
             return True
-        name = "a message"
         try:
             envelope = decode(item.raw)
-            name = type(envelope.body).__name__
+        except msgspec.DecodeError as error:
+            log.warning("a message was refused", queue=self._queue.name, error=str(error))
+            item.reply(failed(error))
+            self._set_aside(item, f"refused: {error}")
+            return True
+        name = type(envelope.body).__name__
+        try:
             with structlog.contextvars.bound_contextvars(request_id=envelope.request_id):
                 reply = await self._handler(envelope.body)
             item.reply(reply or Failed(error="Invalid", kind="", message=f"nobody answers {name}"))
@@ -205,19 +218,21 @@ class _Serving:
                 return False
             if item.answer is None:
                 log.warning("a message could not be handled", message=name, error=str(error))
-            item.reply(Failed(error=type(error).__name__, kind=error.kind, message=error.message))
+            item.reply(failed(error))
         except Exception as error:
-            log.exception("a handler failed, or the message could not be read", message=name)
-            item.reply(Failed(error="Unavailable", kind="", message=f"internal error: {type(error).__name__}"))
+            log.exception("a handler failed", message=name)
+            item.reply(failed(error))
+            item.failures += 1
+            if item.failures < MOST_FAILURES and item.answer is None:
+                return False
+            self._set_aside(item, f"its handler failed {item.failures} times: {error!r}")
         return True
 
+    def _set_aside(self, item: _Item, why: str) -> None:
+        if item.answer is None:
+            self._dead.add(self._queue.name, item.kind, why, item.raw, item.sent_at)
 
-def _sealed(message: Message) -> bytes:
-    return encode(Envelope(body=message, request_id=request_id()))
 
-
-def _error_of(failed: Failed) -> MoorageError:
-    kind = getattr(errors, failed.error, None)
-    if isinstance(kind, type) and issubclass(kind, MoorageError):
-        return kind(failed.message, kind=failed.kind)
-    return Unavailable(failed.message, kind=failed.kind)
+def _item(message: Message, answer: asyncio.Future[bytes] | None = None) -> _Item:
+    raw = encode(Envelope(body=message, request_id=request_id()))
+    return _Item(raw, type(message).__name__, datetime.now(UTC), answer)

@@ -1,0 +1,51 @@
+"""Where the broker is, and as whom we speak to it."""
+
+import ssl
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from yarl import URL
+
+from moorage.domain.errors import Invalid
+from moorage.domain.ids import HostName
+
+HOST_USER = "host."  # a user of this name and the host's is that host's
+
+
+@dataclass(frozen=True)
+class RabbitSettings:
+    """`url`: amqp(s)://USER:PASSWORD@ADDRESS[:PORT]/VHOST, where the vhost `/` is written %2F.
+
+    With amqps the broker's certificate must be good for ADDRESS and signed by `ca` (None: by one that the machine
+    trusts). `certificate` and `key` are ours, where the broker asks for one. All three are PEM files.
+    """
+
+    url: str = field(repr=False)
+    ca: Path | None = None
+    certificate: Path | None = None
+    key: Path | None = None
+
+    def __str__(self) -> str:
+        """Where, without the password."""
+        return str(URL(self.url).with_password(None).with_query(None))
+
+    @property
+    def user(self) -> str:
+        return URL(self.url).user or "guest"
+
+    def ssl_context(self) -> ssl.SSLContext | None:
+        """None without TLS. Raises Invalid when a file cannot be read."""
+        if URL(self.url).scheme != "amqps":
+            return None
+        try:
+            context = ssl.create_default_context(cafile=self.ca)
+            if self.certificate is not None:
+                context.load_cert_chain(self.certificate, self.key)
+        except OSError as error:  # ssl.SSLError is one
+            raise Invalid(f"the bus's certificates cannot be read: {error}") from error
+        return context
+
+
+def host_of(user: str) -> HostName | None:
+    """The host whose user this is; None for a service's."""
+    return HostName(user.removeprefix(HOST_USER)) if user.startswith(HOST_USER) else None
