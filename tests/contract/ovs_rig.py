@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Literal
 
 from moorage.adapters.ovsdb import processes
-from moorage.adapters.ovsdb.flows import OWNER_BITS, owner_of
+from moorage.adapters.ovsdb.flows import PORT_BITS, SHARED, prefix_of
 from moorage.adapters.ovsdb.switch import OvsSwitch
 from moorage.domain.ids import PortId, device_name
 
@@ -69,12 +69,18 @@ class OvsRig:
     def flows(self, port: PortId) -> list[str]:
         """The port's flows, as the switch has them."""
         dump = ["ovs-ofctl", "-O", "OpenFlow13", "dump-flows", "--no-names", "--no-stats", "br-int"]
-        lines = self.inside(*dump, f"cookie={owner_of(port):#x}/{OWNER_BITS:#x}").splitlines()
+        lines = self.inside(*dump, f"cookie={prefix_of(port):#x}/{PORT_BITS | SHARED:#x}").splitlines()
+        return [line.strip().partition(", ")[2] for line in lines if "cookie=" in line]
+
+    def shared(self) -> list[str]:
+        """The flows that are no server port's own, as the switch has them."""
+        dump = ["ovs-ofctl", "-O", "OpenFlow13", "dump-flows", "--no-names", "--no-stats", "br-int"]
+        lines = self.inside(*dump, f"cookie={SHARED}/{SHARED}").splitlines()
         return [line.strip().partition(", ")[2] for line in lines if "cookie=" in line]
 
     def age(self, port: PortId) -> float:
         """For how many seconds the port has had the youngest of its flows."""
-        of_port = f"cookie={owner_of(port):#x}/{OWNER_BITS:#x}"
+        of_port = f"cookie={prefix_of(port):#x}/{PORT_BITS | SHARED:#x}"
         dump = self.inside("ovs-ofctl", "-O", "OpenFlow13", "dump-flows", "br-int", of_port)
         return min(float(seconds) for seconds in re.findall(r"duration=([0-9.]+)s", dump))
 

@@ -13,19 +13,8 @@ from tests.contract.ovs_rig import an_ovs
 from moorage.adapters.memory.switch import MemorySwitch
 from moorage.domain.errors import Unavailable
 from moorage.domain.ids import Generation, NetworkId, PortId, ServerId, device_name
-from moorage.seams.switch import (
-    DEAD_VLAN,
-    Flow,
-    GoTo,
-    Interface,
-    Match,
-    Normal,
-    Output,
-    Plugging,
-    Vif,
-    WirePlan,
-    Wiring,
-)
+from moorage.seams.flow import Flow, GoTo, Match, Normal, Output
+from moorage.seams.switch import DEAD_VLAN, Interface, Plugging, Shared, Vif, WirePlan, Wiring
 
 NET = NetworkId("5f2b9c1e-0000-4000-8000-000000000001")
 SERVER = ServerId("9e9e9e9e-0000-4000-8000-000000000001")
@@ -52,6 +41,9 @@ class Rig(Protocol):
 
     def flows(self, port: PortId) -> list[str]:
         """The flows that the port really has."""
+
+    def shared(self) -> list[str]:
+        """The flows that are no server port's own, as the switch really has them."""
 
     def age(self, port: PortId) -> float:
         """For how many seconds the port has had the youngest of its flows."""
@@ -85,6 +77,9 @@ class MemoryRig:
 
     def flows(self, port: PortId) -> list[str]:
         return [str(flow) for flow in self._switch.flows(port)]
+
+    def shared(self) -> list[str]:
+        return [str(flow) for flows in self._switch.shared_flows().values() for flow in flows]
 
     def age(self, port: PortId) -> float:
         return asyncio.get_running_loop().time() - self._switch.wired_at(port)
@@ -137,6 +132,7 @@ async def switch(world: Rig) -> AsyncIterator[Switch]:
             await switch.unplug(port)
             await switch.remove_service_port(port)
         await switch.unwire(sorted(ports))
+        await switch.wire([], Shared({}))
         assert await switch.look() == {}
     world.clear()
 
@@ -306,6 +302,44 @@ async def test_flows_that_were_left_by_an_agent_that_died_are_replaced(world: Ri
     assert len(world.flows(OTHER)) == 1
 
 
+BASE, RULES, MORE = (Flow(table, 1, Match(), (GoTo(table + 1),)) for table in (10, 20, 30))
+
+
+async def test_flows_that_ports_share_come_and_go_with_what_needs_them(world: Rig, switch: Switch) -> None:
+    bridge = await opened(world, switch, vif(1))
+    assert await switch.wire([plan(bridge[PORT])], Shared({"base": (BASE,), "rules": (RULES,)})) == {}
+    assert (len(world.shared()), len(world.flows(PORT))) == (2, 1)
+    assert await switch.wire([plan(bridge[PORT])]) == {}
+    assert len(world.shared()) == 2, "nothing was said of them"
+    assert await switch.wire([], Shared({"base": (BASE,), "more": (MORE,)})) == {}
+    assert (len(world.shared()), len(world.flows(PORT))) == (2, 1)
+    assert await switch.wire([], Shared({"rules": (RULES,)}, is_all=False)) == {}
+    assert len(world.shared()) == 3, "the others are left as they are"
+    await switch.unwire([PORT], Shared({"base": (BASE,)}))
+    assert (len(world.shared()), world.flows(PORT)) == (1, [])
+    await switch.wire([], Shared({}))
+    assert world.shared() == []
+
+
+async def test_an_agent_that_was_restarted_finds_what_ports_share(world: Rig, switch: Switch) -> None:
+    await switch.wire([], Shared({"base": (BASE,), "rules": (RULES,)}))
+    async with world.connected() as restarted:
+        await restarted.wire([], Shared({"base": (BASE,)}, is_all=False))
+        assert len(world.shared()) == 2, "it does not know all yet"
+        await restarted.wire([], Shared({"base": (BASE,), "more": (MORE,)}))
+        assert len(world.shared()) == 2
+        await restarted.wire([], Shared({}))
+    assert world.shared() == []
+
+
+async def test_a_shared_flow_that_makes_no_sense_is_left_out(world: Rig, switch: Switch) -> None:
+    bridge = await opened(world, switch, vif(1))
+    back = Flow(5, 1, Match(), (GoTo(0),))
+    assert await switch.wire([plan(bridge[PORT])], Shared({"base": (BASE,), "bad": (back,)})) == {}
+    assert (len(world.shared()), len(world.flows(PORT))) == (1, 1)
+    await switch.wire([], Shared({}))
+
+
 async def test_wiring_nothing_is_fine(switch: Switch) -> None:
     assert await switch.wire([]) == {}
     await switch.unwire([])
@@ -365,19 +399,17 @@ async def test_unwiring_ports_that_are_gone_is_fine(world: Rig, switch: Switch) 
     assert world.flows(PORT) == []
 
 
-async def test_a_service_port_works_at_once_and_is_no_servers(world: Rig, switch: Switch) -> None:
+async def test_a_service_port_is_open_at_once_and_is_no_servers(world: Rig, switch: Switch) -> None:
     world.make_device(DHCP)
     ofport = await switch.add_service_port(DHCP, device_name(DHCP), "fa:16:3e:dd:dd:dd", 9, NET)
     seen = (await switch.look())[DHCP]
     assert (seen.ofport, seen.vlan, seen.network, seen.is_service) == (ofport, 9, NET, True)
     assert (seen.mac, seen.wired) == ("fa:16:3e:dd:dd:dd", "-")
-    assert len(world.flows(DHCP)) == 1
     assert await switch.add_service_port(DHCP, device_name(DHCP), "fa:16:3e:dd:dd:dd", 9, NET) == ofport
     assert await switch.plugged() == {}
     await switch.remove_service_port(DHCP)
     await switch.remove_service_port(DHCP)
     assert await switch.look() == {}
-    assert world.flows(DHCP) == []
 
 
 async def test_a_service_port_moves_to_another_vlan(world: Rig, switch: Switch) -> None:
@@ -473,7 +505,6 @@ async def test_after_a_restart_of_the_switch_nothing_is_wired_until_it_is_wired_
         assert (await rewired(switch, PORT)).wired == FIRST
         await until(bridges, lambda bridge: bridge[DHCP].wired == "-" and bridge[DHCP].ofport == ofport)
     assert len(world.flows(PORT)) == 1
-    assert len(world.flows(DHCP)) == 1, "a service port's flow comes back by itself"
 
 
 NONSENSE = {

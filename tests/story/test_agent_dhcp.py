@@ -96,6 +96,9 @@ class Host:
     servers: DhcpServers
 
 
+async def nothing_to_catch_up() -> None: ...
+
+
 @asynccontextmanager
 async def serving(*networks: NetworkId) -> AsyncIterator[Host]:
     """An agent's DHCP servers at work, once they serve these networks."""
@@ -103,7 +106,7 @@ async def serving(*networks: NetworkId) -> AsyncIterator[Host]:
     dhcp = SlowDhcp()
     servers = DhcpServers(HostName("h1"), dhcp, switch, network, {})
     async with asyncio.TaskGroup() as group:
-        task = group.create_task(servers.run())
+        task = group.create_task(servers.run(nothing_to_catch_up))
         await asyncio.sleep(0.1)
         assert network.is_ready(*networks)
         network.ready.clear()

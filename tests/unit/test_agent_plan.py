@@ -4,11 +4,10 @@ from typing import Any
 
 import pytest
 
-from moorage.agent.plan import Known, flows_for, news_of, plan_for, vlan_for, vlans_of
+from moorage.agent.plan import Known, news_of, vlan_for, vlans_of
 from moorage.domain.errors import Exhausted
 from moorage.domain.ids import Generation, NetworkId, PortId
-from moorage.seams.switch import DEAD_VLAN, Interface, Normal
-from moorage.wire.messages import PortDetails
+from moorage.seams.switch import DEAD_VLAN, Interface
 
 MAC = "fa:16:3e:00:00:01"
 
@@ -88,42 +87,3 @@ def test_networks_keep_the_vlans_that_the_bridge_shows() -> None:
 def test_a_host_without_a_free_vlan_says_so() -> None:
     with pytest.raises(Exhausted):
         vlan_for(NetworkId("new"), {NetworkId(str(vlan)): vlan for vlan in range(1, DEAD_VLAN)})
-
-
-def details(**changes: Any) -> PortDetails:
-    given: dict[str, Any] = {
-        "port": "p",
-        "is_bound_here": True,
-        "network": "n",
-        "mac": MAC,
-        "addresses": ("10.0.0.5",),
-        **changes,
-    }
-    return PortDetails(**given)
-
-
-def test_a_plan_names_the_generation_that_was_plugged() -> None:
-    plan = plan_for(details(), interface(), 5)
-    assert (plan.ofport, plan.vlan, plan.network, plan.generation) == (7, 5, "n", "g1")
-
-
-def test_a_port_may_only_send_as_itself() -> None:
-    flows = flows_for(details(), 7)
-    assert all(flow.match.in_port == 7 for flow in flows)
-    passing = [flow.match for flow in flows if flow.actions == (Normal(),)]
-    assert all(match.dl_src == MAC for match in passing)
-    sources = {str(match.nw_src) for match in passing if match.nw_src is not None}
-    assert sources == {"10.0.0.5/32"}
-    assert {str(match.arp_spa) for match in passing if match.arp_spa is not None} == {"10.0.0.5/32", "0.0.0.0/32"}
-    [everything_else] = [flow for flow in flows if flow.priority == 1]
-    assert everything_else.actions == ()
-
-
-def test_allowed_address_pairs_may_be_used_too() -> None:
-    flows = flows_for(details(allowed_address_pairs=({"ip_address": "10.9.0.0/24"},)), 7)
-    assert "10.9.0.0/24" in {str(flow.match.nw_src) for flow in flows}
-
-
-def test_without_port_security_a_port_may_send_anything() -> None:
-    [flow] = flows_for(details(port_security_enabled=False), 7)
-    assert (flow.match.dl_src, flow.actions) == (None, (Normal(),))

@@ -1,20 +1,22 @@
 """Which messages make one set of flows of another: only what differs, what is new before what goes."""
 
 from moorage.adapters.openflow.messages import Kind, delete_flows
-from moorage.adapters.ovsdb.flows import OWNER_BITS, by_owner, owner_of, packed, to_send
+from moorage.adapters.ovsdb.flows import PORT_BITS, SHARED, by_port, packed, packed_shared, prefix_of, to_send
 from moorage.domain.ids import PortId
-from moorage.seams.switch import Flow, Match, Normal
+from moorage.seams.flow import Flow, Match, Normal
 
 PORT = PortId("0a0b0c0d-0000-4000-8000-00000000000a")
 FLOWS = [Flow(0, number, Match(in_port=number), (Normal(),)) for number in range(1, 5)]
 
 
 def test_flows_have_the_same_cookies_always_and_others_have_others() -> None:
-    wanted = packed(PORT, FLOWS)
+    wanted, shared = packed(PORT, FLOWS), packed_shared(FLOWS)
     assert wanted == packed(PORT, [*reversed(FLOWS), FLOWS[0]])
-    assert len(wanted) == len(FLOWS)
-    assert {cookie & OWNER_BITS for cookie in wanted} == {0x0A0B0C0D << 32}
-    assert by_owner([*wanted, 7]) == {owner_of(PORT): set(wanted), 0: {7}}
+    assert shared == packed_shared(reversed(FLOWS))
+    assert len(wanted) == len(shared) == len(FLOWS)
+    assert {cookie & (PORT_BITS | SHARED) for cookie in wanted} == {0x0A0B0C0D << 32}
+    assert all(cookie & SHARED for cookie in shared)
+    assert by_port([*wanted, *shared, 6]) == ({prefix_of(PORT): set(wanted), 0: {6}}, set(shared))
 
 
 def test_what_is_there_is_not_sent() -> None:

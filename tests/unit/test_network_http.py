@@ -11,7 +11,7 @@ from moorage.domain.errors import Exhausted
 from moorage.domain.events import Judgement, Verdict
 from moorage.domain.hops import Hop
 from moorage.network.http.fixed import EXTENSIONS
-from moorage.wire.messages import PortsChanged
+from moorage.wire.messages import GroupsChanged, PortsChanged
 from moorage.wire.network import PortNew
 
 pytestmark = pytest.mark.looptime
@@ -233,7 +233,11 @@ async def test_compute_makes_and_binds_a_port_in_one_request() -> None:
     assert port["binding:vif_details"]["bridge_name"] == "br-int"
     assert port["binding:profile"] == {"plug_generation": "g1", "nic": 0}
     assert port["project_id"] == DEMO
-    assert rig.bus.casts == [("agent.h1", PortsChanged(ports=(port["id"],), networks=(network["id"],)))]
+    [group] = port["security_groups"]
+    assert rig.bus.casts == [
+        ("agent.h1", PortsChanged(ports=(port["id"],), networks=(network["id"],))),
+        ("agent.h1", GroupsChanged(groups=(group,))),  # it has a member more
+    ]
     [fact] = rig.facts.told
     assert (fact.what, fact.server, fact.port, fact.generation) == (Hop.BOUND, SERVER, port["id"], "g1")
 
@@ -333,7 +337,8 @@ async def test_detaching_unbinds_and_tells_the_host_that_was() -> None:
     body: object = {"port": {"device_id": "", "device_owner": "", "binding:host_id": None, "binding:profile": {}}}
     shown = (await rig.ask("PUT", f"/v2.0/ports/{port['id']}", body, by="nova")).json["port"]
     assert (shown["binding:vif_type"], shown["binding:host_id"], shown["status"]) == ("unbound", "", "DOWN")
-    assert [queue for queue, _ in rig.bus.casts] == ["agent.h1", "agent.h1"]
+    told = [message for queue, message in rig.bus.casts if queue == "agent.h1"]
+    assert [type(message) for message in told] == [PortsChanged, GroupsChanged, PortsChanged]
 
 
 async def test_an_agent_that_cannot_be_told_is_no_error() -> None:

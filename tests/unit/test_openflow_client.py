@@ -11,12 +11,11 @@ import pytest
 from moorage.adapters.openflow.client import OpenFlowClient
 from moorage.adapters.openflow.messages import HEADER, HELLO, Kind, Message, delete_flows, pack
 from moorage.domain.errors import Unavailable
-from moorage.domain.ids import PortId
 
 FLOW = bytes.fromhex("0040 0000 00000001 00000002 0064 0000 0000 0000 00000000")  # as far as its cookie
 
 BAD_PREREQ = bytes.fromhex("00040009")
-BATCH = {PortId("a"): [delete_flows(1)], PortId("b"): [delete_flows(2), delete_flows(2)], PortId("c"): []}
+BATCH: dict[str, list[Message]] = {"a": [delete_flows(1)], "b": [delete_flows(2), delete_flows(2)], "c": []}
 
 
 class Bridge:
@@ -87,8 +86,8 @@ async def test_an_error_is_laid_to_the_port_whose_message_it_was(tmp_path: Path)
     async with served(tmp_path) as (bridge, client, _):
         assert await client.send(BATCH, "sending") == {}
         bridge.refused = {2}
-        first, second = await asyncio.gather(client.send(BATCH, "sending"), client.send({PortId("a"): []}, "sending"))
-        assert first == {PortId("b"): "BAD_MATCH: BAD_PREREQ"}
+        first, second = await asyncio.gather(client.send(BATCH, "sending"), client.send({"a": []}, "sending"))
+        assert first == {"b": "BAD_MATCH: BAD_PREREQ"}
         assert second == {}
 
 

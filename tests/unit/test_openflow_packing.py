@@ -20,7 +20,7 @@ from moorage.adapters.openflow.messages import (
     pack,
     with_cookie,
 )
-from moorage.seams.switch import Action, Flow, GoTo, Match, Normal, Output
+from moorage.seams.flow import Action, Flow, GoTo, Match, Normal, Output
 
 GOLDEN: dict[str, Any] = json.loads(Path(__file__).with_name("openflow_golden.json").read_text())
 COOKIE, XID = GOLDEN["cookie"], GOLDEN["xid"]
@@ -64,7 +64,7 @@ def test_the_other_messages_are_packed_as_by_os_ken(message: Message, name: str)
 
 def test_only_the_cookie_differs_in_a_message_with_another_cookie() -> None:
     flow = Flow(3, 7, Match(in_port=1), (Normal(),))
-    assert with_cookie(add_flow(flow, 1), COOKIE) == add_flow(flow, COOKIE)
+    assert with_cookie(add_flow(flow, 1).body, COOKIE) == add_flow(flow, COOKIE)
 
 
 def a_part(*cookies: int, more: bool = False) -> bytes:

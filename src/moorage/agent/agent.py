@@ -11,7 +11,8 @@ import structlog
 
 from moorage.agent.batches import Progress, Queue, progress
 from moorage.agent.dhcp import DhcpServers
-from moorage.agent.plan import Known, is_wired, news_of, plan_for, vlan_for, vlans_of
+from moorage.agent.firewall import Firewall
+from moorage.agent.plan import Known, is_wired, news_of, vlan_for, vlans_of
 from moorage.agent.reporting import Reporting, mark
 from moorage.domain.errors import MoorageError, Unavailable
 from moorage.domain.hops import Fact, Hop, SubFact
@@ -38,6 +39,7 @@ class Agent:
     host: HostName
     wiring: Wiring
     dhcp: DhcpServers
+    firewall: Firewall
     bus: Bus
     clock: Clock
     timeline: Timeline
@@ -61,7 +63,8 @@ class Agent:
                 ("bridge", self._watch),
                 ("wiring", self._keep_wiring),
                 ("full look", self._keep_looking),
-                ("DHCP", self.dhcp.run),
+                ("DHCP", partial(self.dhcp.run, self._catch_up)),
+                ("groups", partial(self.firewall.run, self._work.set)),
                 ("messages", partial(self.bus.serve, f"agent.{self.host}", self.handle)),
                 ("heartbeat", self._beat),
             ]
@@ -74,6 +77,8 @@ class Agent:
                 self._dirty.update(map(PortId, ports))
                 self.dhcp.changed(map(NetworkId, networks))
                 self._work.set()
+            case wire.GroupsChanged(groups=groups):
+                self.firewall.changed(groups)
             case _:
                 log.warning("a message that is not for an agent", message=type(message).__name__)
 
@@ -105,10 +110,12 @@ class Agent:
                 self.known.pop(port, None)
             due, gone = self._due(bridge)
             if gone:
-                await self._let_go(gone)
+                await self._let_go(gone, bridge)
             batch, began = self._queue.next(due), self.clock.monotonic()
             if batch:
                 await self._wire(batch, bridge)
+            else:
+                await self.wiring.wire((), self.firewall.shared(bridge))
         except Exception:
             self._dirty |= dirty
             self._work.set()
@@ -136,8 +143,9 @@ class Agent:
         if made.wired == made.of:
             self.progress = None
 
-    async def _let_go(self, gone: list[PortId]) -> None:
-        await self.wiring.unwire(gone)
+    async def _let_go(self, gone: list[PortId], bridge: Mapping[PortId, Interface]) -> None:
+        self.firewall.forget(gone)
+        await self.wiring.unwire(gone, self.firewall.shared(bridge))
         down = tuple(wire.PortMark(port=port, generation=self.known[port].generation) for port in gone)
         await self._network.report(down=down)
         for port in gone:
@@ -158,6 +166,7 @@ class Agent:
         plans: list[WirePlan] = []
         refused: list[Interface] = []
         self.vlans.update(vlans_of(bridge.values()))
+        await self.firewall.learn(group for found in details.values() for group in found.security_groups)
         for interface in fresh:
             found = details.get(interface.port)
             if found is None or not found.is_bound_here or not found.admin_state_up:
@@ -166,11 +175,14 @@ class Agent:
             network = NetworkId(found.network)
             try:
                 self.vlans[network] = vlan_for(network, self.vlans)
-                plans.append(plan_for(found, interface, self.vlans[network]))
-            except MoorageError as error:
+                plans.append(self.firewall.plan(found, interface, self.vlans[network]))
+            except (MoorageError, ValueError) as error:
                 log.error("a port cannot be wired; it is tried again", port=interface.port, error=str(error))
         was_wired = {interface.port for interface in fresh if is_wired(interface)}
-        failed = await self.wiring.wire(plans) if plans else {}
+        self.firewall.forget(interface.port for interface in refused)
+        leaving = [interface.port for interface in refused]
+        failed = await self.wiring.wire(plans, self.firewall.shared(bridge, leaving=leaving))
+        self.firewall.forget(failed)
         done = [plan for plan in plans if plan.port not in failed]
         by_port = {interface.port: interface for interface in fresh}
         for plan in done:
@@ -183,7 +195,8 @@ class Agent:
             {interface.port for interface in fresh} - {plan.port for plan in done} - {one.port for one in refused}
         )
         if refused:
-            await self.wiring.unwire([interface.port for interface in refused])
+            ports = [interface.port for interface in refused]
+            await self.wiring.unwire(ports, self.firewall.shared(bridge, leaving=ports))
         down = [interface for interface in refused if details.get(interface.port) is not None]
         await self._network.report(up=tuple(mark(by_port[plan.port]) for plan in done), down=tuple(map(mark, down)))
         for plan in done:
@@ -220,6 +233,13 @@ class Agent:
                     await self._network.report_look(up, began)
                     break
         self.dhcp.changed_all()
+        self.firewall.changed_all()
+
+    async def _catch_up(self) -> None:
+        """Return when the switch has all flows for what is on the bridge now. Raises Unavailable."""
+        async with self._turn:
+            if await self._take(await self.wiring.look()):
+                self._work.set()
 
     def _put_off(self, ports: set[PortId]) -> None:
         """These had their turn, in vain: they have another in a while."""

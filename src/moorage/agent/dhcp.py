@@ -1,7 +1,7 @@
 """A host's DHCP servers kept as the network wants them: reservations first, then the word that they were read."""
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Never
@@ -24,6 +24,9 @@ log = structlog.get_logger(__name__)
 AGAIN_AFTER = 0.5  # seconds
 
 
+async def _nothing_to_catch_up() -> None: ...
+
+
 @dataclass
 class DhcpServers:
     """Changes are coalesced: what changes while the network is asked waits for the next question.
@@ -42,6 +45,7 @@ class DhcpServers:
     _ports: dict[NetworkId, PortId] = field(default_factory=dict)  # our own ports on the bridge
     _wanted: dict[NetworkId, wire.DhcpNetworkSpec | None] = field(default_factory=dict)  # for the jobs; None: stop
     _jobs: PerKey[NetworkId] = field(default_factory=PerKey)
+    _catch_up: Callable[[], Awaitable[None]] = _nothing_to_catch_up
 
     def changed(self, networks: Iterable[NetworkId]) -> None:
         """Something about these networks is new."""
@@ -53,7 +57,9 @@ class DhcpServers:
         self._is_all_dirty = True
         self._work.set()
 
-    async def run(self) -> Never:
+    async def run(self, catch_up: Callable[[], Awaitable[None]]) -> Never:
+        """`catch_up` returns when the switch has the flows of all that is on the bridge."""
+        self._catch_up = catch_up
         await supervise(
             [
                 ("jobs of DHCP", self._jobs.run),
@@ -121,6 +127,7 @@ class DhcpServers:
             self.vlans.update(vlans_of(bridge.values()))
             self.vlans[network] = vlan_for(network, self.vlans)
             await self.wiring.add_service_port(port, device_name(port), spec.mac, self.vlans[network], network)
+            await self._catch_up()
             self._ports[network] = port
         if spec.marks:
             await self.bus.call("network", wire.DhcpReady(host=self.host, marks=spec.marks))

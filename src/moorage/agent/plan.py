@@ -1,17 +1,11 @@
-"""What to wire, as values: which VLAN, which flows, which ports are news (hops seen, wired)."""
+"""What to wire, as values: which ports are news, and which VLAN is their network's (hops seen, wired)."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from ipaddress import IPv4Network
 
 from moorage.domain.errors import Exhausted
 from moorage.domain.ids import NetworkId, PortId
-from moorage.seams.switch import DEAD_VLAN, Flow, Interface, Match, Normal, WirePlan
-from moorage.wire.messages import PortDetails
-
-ETH_ARP = 0x0806
-ETH_IPV4 = 0x0800
-UDP = 17
+from moorage.seams.switch import DEAD_VLAN, Interface
 
 
 @dataclass(frozen=True)
@@ -68,54 +62,3 @@ def vlan_for(network: NetworkId, vlans: Mapping[NetworkId, int]) -> int:
         if vlan not in used:
             return vlan
     raise Exhausted("all 4094 VLANs of this host are in use")
-
-
-def plan_for(details: PortDetails, interface: Interface, vlan: int) -> WirePlan:
-    """How this port is made to work."""
-    if interface.ofport is None:
-        raise AssertionError(f"port {interface.port} has no ofport")
-    return WirePlan(
-        port=interface.port,
-        ofport=interface.ofport,
-        vlan=vlan,
-        network=NetworkId(details.network),
-        generation=interface.generation,
-        flows=tuple(flows_for(details, interface.ofport)),
-    )
-
-
-def flows_for(details: PortDetails, ofport: int) -> list[Flow]:
-    """What the port may send. Without port security: all. With it: only as itself (no false MAC, address or ARP).
-
-    Security groups are not enforced yet (`port_filter` is false).
-    """
-    if not details.port_security_enabled:
-        return [Flow(0, 10, Match(in_port=ofport), (Normal(),))]
-    pairs = [(details.mac, address) for address in details.addresses]
-    pairs += [(pair.get("mac_address") or details.mac, pair["ip_address"]) for pair in details.allowed_address_pairs]
-    flows = [
-        Flow(0, 1, Match(in_port=ofport)),  # all else: dropped
-        # asking for an address: from nowhere yet, to the DHCP port only
-        Flow(
-            0,
-            20,
-            Match(in_port=ofport, dl_src=details.mac, dl_type=ETH_IPV4, nw_proto=UDP, tp_src=68, tp_dst=67),
-            (Normal(),),
-        ),
-        # may answer no DHCP requests
-        Flow(0, 30, Match(in_port=ofport, dl_type=ETH_IPV4, nw_proto=UDP, tp_src=67, tp_dst=68)),
-    ]
-    for mac, address in dict.fromkeys(pairs):
-        if ":" in address:
-            continue  # IPv6 comes with the firewall
-        source = IPv4Network(address, strict=False)
-        flows.append(
-            Flow(0, 20, Match(in_port=ofport, dl_src=mac, dl_type=ETH_ARP, arp_sha=mac, arp_spa=source), (Normal(),))
-        )
-        flows.append(Flow(0, 10, Match(in_port=ofport, dl_src=mac, dl_type=ETH_IPV4, nw_src=source), (Normal(),)))
-    # an address probe (RFC 5227) comes from 0.0.0.0
-    probe = Match(
-        in_port=ofport, dl_src=details.mac, dl_type=ETH_ARP, arp_sha=details.mac, arp_spa=IPv4Network("0.0.0.0/32")
-    )
-    flows.append(Flow(0, 20, probe, (Normal(),)))
-    return flows

@@ -191,7 +191,7 @@ async def start_underlay(world: World, runtime: Path) -> Underlay:
     rundir = runtime / underlay.HOST
     await asyncio.to_thread(partial(rundir.mkdir, parents=True, exist_ok=True))
     await start_switch(world, rundir)
-    return Underlay(OvsSwitch(rundir, name=underlay.BRIDGE))
+    return Underlay(OvsSwitch(rundir, name=underlay.BRIDGE, fail_mode="standalone"))
 
 
 def _real_capacity(kind: HostKind, hosts: int) -> Capacity:

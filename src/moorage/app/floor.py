@@ -14,7 +14,8 @@ from moorage.adapters.memory.switch import MemorySwitch
 from moorage.app.config import CloudSettings, HostKind
 from moorage.app.hosts import Equipment, Runner
 from moorage.domain.ids import Generation, NetworkId, PortId, ServerId
-from moorage.seams.switch import Flow, Match, Normal, Vif, WirePlan
+from moorage.seams.flow import Flow, Match, Normal
+from moorage.seams.switch import Vif, WirePlan
 
 Round = Callable[[Callable[[], Awaitable[None]]], Awaitable[float]]
 MAC = "fa:16:3e:ff:ff:fe"

@@ -12,6 +12,7 @@ import structlog
 from moorage.adapters.memory.metrics import MemoryMetrics
 from moorage.agent.agent import Agent
 from moorage.agent.dhcp import DhcpServers
+from moorage.agent.firewall import Firewall
 from moorage.app.metering import MeteredBus, timed_looks
 from moorage.compute.boot import Boot, PluggingRules
 from moorage.compute.expectations import Expectations
@@ -174,11 +175,13 @@ def make_agent(
     vlans: dict[NetworkId, int],  # those that it begins with, and keeps up
 ) -> Agent:
     """One life of it."""
+    metered = MeteredBus(bus, metrics)
     return Agent(
         host=host,
         wiring=wiring,
         dhcp=DhcpServers(host, dhcp, wiring, bus, vlans),
-        bus=MeteredBus(bus, metrics),
+        firewall=Firewall(host, metered),
+        bus=metered,
         clock=clock,
         timeline=timeline,
         vlans=vlans,

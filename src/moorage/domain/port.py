@@ -199,7 +199,7 @@ def rebound(
         profile=profile,
         vif_type=VifType.OVS,
         vif_details={
-            "port_filter": False,  # groups are not enforced yet
+            "port_filter": True,
             "ovs_hybrid_plug": False,
             "connectivity": "l2",
             "bridge_name": "br-int",

@@ -1,5 +1,6 @@
 """Security groups and their rules, as objects (what they mean on the wire is the agent's firewall)."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from ipaddress import ip_network
@@ -8,15 +9,35 @@ from moorage.domain.errors import Invalid
 from moorage.domain.ids import ProjectId
 
 DEFAULT = "default"
+# By name, as clients may call them (IANA's numbers).
+PROTOCOLS: Mapping[str, int] = {
+    "icmp": 1,
+    "igmp": 2,
+    "ipip": 4,
+    "tcp": 6,
+    "egp": 8,
+    "udp": 17,
+    "dccp": 33,
+    "ipv6-encap": 41,
+    "ipv6-route": 43,
+    "ipv6-frag": 44,
+    "rsvp": 46,
+    "gre": 47,
+    "esp": 50,
+    "ah": 51,
+    "icmpv6": 58,
+    "ipv6-icmp": 58,
+    "ipv6-nonxt": 59,
+    "ipv6-opts": 60,
+    "ospf": 89,
+    "vrrp": 112,
+    "pgm": 113,
+    "sctp": 132,
+    "udplite": 136,
+}
 ICMP = frozenset({"icmp", "1", "icmpv6", "ipv6-icmp", "58"})
 WITH_PORTS = frozenset({"tcp", "6", "udp", "17", "sctp", "132", "dccp", "33", "udplite", "136"})
-NAMED = (ICMP | WITH_PORTS | {"ah", "egp", "esp", "gre", "igmp", "ipip", "ospf", "pgm", "rsvp", "vrrp", "any"}) | {
-    "ipv6-encap",
-    "ipv6-frag",
-    "ipv6-nonxt",
-    "ipv6-opts",
-    "ipv6-route",
-}
+NAMED = PROTOCOLS.keys() | {"1", "6", "17", "33", "58", "132", "136", "any"}
 
 
 @dataclass(frozen=True)
@@ -50,6 +71,16 @@ class SecurityGroup:
     rules: tuple[SecurityGroupRule, ...] = ()
     tags: tuple[str, ...] = ()
     revision_number: int = 1
+
+
+def protocol_number(protocol: str | None, ethertype: str) -> int | None:
+    """Which packets a rule is for, None for all; of IPv6 "icmp" is ICMPv6. `protocol` must have passed check_rule."""
+    if protocol is None or protocol.lower() in ("any", "0"):
+        return None
+    if ethertype == "IPv6" and protocol.lower() in ICMP:
+        return PROTOCOLS["icmpv6"]
+    number = PROTOCOLS.get(protocol.lower())
+    return int(protocol) if number is None else number
 
 
 def check_rule(rule: SecurityGroupRule) -> None:

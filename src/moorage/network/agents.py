@@ -25,6 +25,7 @@ from moorage.domain.port import (
 )
 from moorage.network.dhcp import DhcpServers
 from moorage.network.facts import facts_of
+from moorage.network.group_news import GroupNews
 from moorage.seams.clock import Clock
 from moorage.seams.network_store import Changed, NetworkStore, PortRule
 from moorage.seams.timeline import Timeline
@@ -36,6 +37,7 @@ from moorage.wire.messages import (
     DhcpReady,
     DhcpWanted,
     Done,
+    GroupsWanted,
     LookBegan,
     LookBegins,
     Message,
@@ -59,6 +61,7 @@ class Agents:
     clock: Clock
     timeline: Timeline
     dhcp: DhcpServers
+    group_news: GroupNews
     new_id: Callable[[], str]
 
     async def handle(self, message: Message) -> Message:
@@ -72,6 +75,8 @@ class Agents:
                 await self._dhcp_ready(message)
             case DhcpWanted():
                 return await self.dhcp.wanted(HostName(message.host), message.networks)
+            case GroupsWanted():
+                return await self.group_news.wanted(message)
             case LookBegins():
                 return LookBegan(at=self.clock.now())
             case AgentHeartbeat():
@@ -180,5 +185,6 @@ def _details(port: Port | None, report: Report, asked: PortId) -> PortDetails:
         admin_state_up=port.admin_state_up,
         port_security_enabled=port.port_security_enabled,
         allowed_address_pairs=tuple(dict(pair) for pair in port.allowed_address_pairs),
+        security_groups=port.security_groups,
         server=port.device_id,
     )

@@ -18,6 +18,7 @@ from moorage.domain.port import Port, is_bound, rebound, set_admin_state
 from moorage.network.access import owner_of_new, require_owner, seen_by
 from moorage.network.dhcp import DhcpServers
 from moorage.network.facts import facts_of
+from moorage.network.group_news import GroupNews, groups_to_tell
 from moorage.network.neighbours import Neighbours
 from moorage.network.networks import Networks
 from moorage.network.security_groups import SecurityGroups
@@ -44,6 +45,7 @@ class Ports:
     clock: Clock
     timeline: Timeline
     neighbours: Neighbours
+    group_news: GroupNews
     networks: Networks
     groups: SecurityGroups
     dhcp: DhcpServers
@@ -244,6 +246,7 @@ class Ports:
             for fact in facts_of(before, after, wall=self.clock.now(), monotonic=self.clock.monotonic()):
                 self.timeline.tell(fact)
         await self.neighbours.tell_changed(before, after)
+        await self.group_news.tell(groups_to_tell(before, after))
 
 
 def _editing(fields: Mapping[str, Any]) -> PortRule:

@@ -10,6 +10,7 @@ from moorage.domain.errors import Conflict, Forbidden, NotFound
 from moorage.domain.ids import ProjectId
 from moorage.domain.security_group import DEFAULT, SecurityGroup, SecurityGroupRule, check_rule
 from moorage.network.access import owner_of_new, require_owner, seen_by
+from moorage.network.group_news import GroupNews
 from moorage.seams.clock import Clock
 from moorage.seams.network_store import NetworkStore
 from moorage.wire.network import GroupEdit, GroupNew, RuleNew, given, project_given
@@ -18,6 +19,7 @@ from moorage.wire.network import GroupEdit, GroupNew, RuleNew, given, project_gi
 @dataclass(frozen=True)
 class SecurityGroups:
     store: NetworkStore
+    news: GroupNews
     clock: Clock
     new_id: Callable[[], str]
 
@@ -78,7 +80,9 @@ class SecurityGroups:
         require_owner(caller, found.project_id, f"delete_security_group {group}")
         if found.name == DEFAULT and not caller.is_admin:
             raise Conflict("Removing default security group not allowed.", kind="SecurityGroupCannotRemoveDefault")
+        hosts = await self.news.hosts({found.id})  # whose ports' groups name it as remote, while they do
         await self.store.delete_group(found.id, if_revision=if_revision)
+        await self.news.tell({found.id}, to=hosts)
 
     # ---- rules
 
@@ -94,12 +98,14 @@ class SecurityGroups:
     async def create_rules(self, caller: Caller, bodies: Sequence[RuleNew]) -> Sequence[SecurityGroupRule]:
         rules = [await self._checked(caller, body) for body in bodies]
         await self.store.create_rules(rules)
+        await self.news.tell({rule.group_id for rule in rules})
         return rules
 
     async def delete_rule(self, caller: Caller, rule: str) -> None:
         found = await self.show_rule(caller, rule)
         require_owner(caller, found.project_id, f"delete_security_group_rule {rule}")
         await self.store.delete_rule(found.id)
+        await self.news.tell({found.group_id})
 
     async def _checked(self, caller: Caller, body: RuleNew) -> SecurityGroupRule:
         group = await self.show(caller, body.security_group_id)

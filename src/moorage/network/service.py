@@ -9,6 +9,7 @@ from moorage.domain.agent import Agent
 from moorage.kit.supervise import supervise
 from moorage.network.agents import QUEUE, Agents
 from moorage.network.dhcp import DhcpServers
+from moorage.network.group_news import GroupNews
 from moorage.network.neighbours import Neighbours
 from moorage.network.networks import Networks
 from moorage.network.notifier import Notifier
@@ -59,6 +60,10 @@ class NetworkService:
         return Neighbours(self.bus)
 
     @property
+    def group_news(self) -> GroupNews:
+        return GroupNews(self.store, self.bus)
+
+    @property
     def networks(self) -> Networks:
         return Networks(self.store, self.clock, self.neighbours, self.new_id)
 
@@ -68,7 +73,7 @@ class NetworkService:
 
     @property
     def groups(self) -> SecurityGroups:
-        return SecurityGroups(self.store, self.clock, self.new_id)
+        return SecurityGroups(self.store, self.group_news, self.clock, self.new_id)
 
     @property
     def ports(self) -> Ports:
@@ -77,6 +82,7 @@ class NetworkService:
             clock=self.clock,
             timeline=self.timeline,
             neighbours=self.neighbours,
+            group_news=self.group_news,
             networks=self.networks,
             groups=self.groups,
             dhcp=self.dhcp,
@@ -86,7 +92,7 @@ class NetworkService:
 
     @property
     def agents(self) -> Agents:
-        return Agents(self.store, self.clock, self.timeline, self.dhcp, self.new_id)
+        return Agents(self.store, self.clock, self.timeline, self.dhcp, self.group_news, self.new_id)
 
     @property
     def dhcp(self) -> DhcpServers:

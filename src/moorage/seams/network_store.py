@@ -171,6 +171,13 @@ class NetworkStore(Protocol):
 
     async def delete_rule(self, rule: str) -> None: ...
 
+    async def members(self, groups: Collection[str]) -> Mapping[str, Sequence[tuple[NetworkId, str]]]:
+        """By group, what its ports may send from, sorted: their addresses and allowed address pairs, and on which
+        network."""
+
+    async def hosts_using(self, groups: Collection[str]) -> AbstractSet[HostName]:
+        """The hosts of ports that are in one of these groups, or in one of which a rule names one of them as remote."""
+
     # ---- agents
 
     async def hear(self, agent: Agent) -> None:

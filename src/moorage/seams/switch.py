@@ -2,10 +2,10 @@
 
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
-from ipaddress import IPv4Network
 from typing import Protocol
 
 from moorage.domain.ids import Generation, NetworkId, PortId, ServerId
+from moorage.seams.flow import Flow
 
 DEAD_VLAN = 4095  # where a port is isolated until it is wired
 TRANSACTION, FLOW_BATCH = "transaction", "flow batch"  # what a switch is sent, where it is counted
@@ -68,57 +68,22 @@ class Interface:
 
 
 @dataclass(frozen=True)
-class Match:
-    """The packets that a flow is for; None matches all. Addresses in text, prefixes as IPv4Network."""
+class Shared:
+    """Flows that are no server port's own, by names. No two names have a flow in common.
 
-    in_port: int | None = None
-    dl_src: str | None = None
-    dl_dst: str | None = None
-    dl_type: int | None = None
-    nw_proto: int | None = None
-    nw_src: IPv4Network | None = None
-    nw_dst: IPv4Network | None = None
-    tp_src: int | None = None
-    tp_dst: int | None = None
-    arp_spa: IPv4Network | None = None
-    arp_sha: str | None = None
+    `is_all`: there are no others. If not, those under other names are left as they are.
+    """
 
-
-@dataclass(frozen=True)
-class Output:
-    """Send out of one port."""
-
-    port: int
-
-
-@dataclass(frozen=True)
-class Normal:
-    """Switch as an ordinary learning switch does, within the VLAN."""
-
-
-@dataclass(frozen=True)
-class GoTo:
-    """Look on in a later table."""
-
-    table: int
-
-
-Action = Output | Normal | GoTo
-
-
-@dataclass(frozen=True)
-class Flow:
-    """One OpenFlow rule; no actions means drop."""
-
-    table: int
-    priority: int
-    match: Match
-    actions: tuple[Action, ...] = ()
+    flows: Mapping[str, tuple[Flow, ...]]
+    is_all: bool = True
 
 
 @dataclass(frozen=True)
 class WirePlan:
-    """What makes one port work: its VLAN, and its flows (which replace all flows the port had)."""
+    """What makes one port work: its VLAN, and its flows (which replace all flows the port had).
+
+    The connections of `zone`, where one is named, are forgotten when a port that had no flows gets these.
+    """
 
     port: PortId
     ofport: int
@@ -126,6 +91,7 @@ class WirePlan:
     network: NetworkId
     generation: Generation | None
     flows: tuple[Flow, ...]
+    zone: int | None = None
 
     def misfit(self, generation: Generation | None, ofport: int | None) -> str | None:
         """Why it does not fit its port as that is by now, None when it does: it was made of an earlier look."""
@@ -149,21 +115,29 @@ class Wiring(Protocol):
     async def look(self) -> Mapping[PortId, Interface]:
         """The whole bridge now. Raises Unavailable."""
 
-    async def wire(self, plans: Sequence[WirePlan]) -> Mapping[PortId, str]:
+    async def wire(self, plans: Sequence[WirePlan], shared: Shared | None = None) -> Mapping[PortId, str]:
         """Carry the plans out: VLAN, flows, a barrier, and then the mark `moorage-wired`.
 
+        `shared` takes the place of the shared flows that were there; None leaves them. Of what the switch has already
+        nothing is touched, also when it had it before this object was made; what is new comes before what goes, so that
+        packets which may pass before and after pass all the time.
+
         Returns the ports that could not be wired, with the reason; those not named are proven wired. One bad port
-        never holds up another. Repeatable. Raises Unavailable when the switch did not answer at all.
+        never holds up another; a bad shared flow is left out, and logged. Repeatable. Raises Unavailable when the
+        switch did not answer at all.
         """
 
-    async def unwire(self, ports: Sequence[PortId]) -> None:
-        """Remove the flows of ports that are gone (or must not work any more). Repeatable. Raises Unavailable."""
+    async def unwire(self, ports: Sequence[PortId], shared: Shared | None = None) -> None:
+        """Remove the flows of ports that are gone (or must not work any more); `shared` as for `wire`. Repeatable.
+
+        Raises Unavailable.
+        """
 
     async def add_service_port(self, port: PortId, device: str, mac: str, vlan: int, network: NetworkId) -> int:
-        """Put a port of our own (a DHCP server's, which has made its device) on the bridge, working at once; returns
-        its ofport. Repeatable.
+        """Put a port of our own (a DHCP server's, which has made its device) on the bridge; returns its ofport. Its
+        flows are shared ones.
 
-        Raises Unavailable, also when the switch could not open it within 5 s.
+        Repeatable. Raises Unavailable, also when the switch could not open it within 5 s.
         """
 
     async def remove_service_port(self, port: PortId) -> None:

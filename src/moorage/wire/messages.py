@@ -152,6 +152,12 @@ class PortsChanged(_Base):
     networks: tuple[str, ...]
 
 
+class GroupsChanged(_Base):
+    """These security groups have other rules or members than before: ask for those that you use."""
+
+    groups: tuple[str, ...]
+
+
 # ---- agent -> network: queue "network"
 
 
@@ -203,11 +209,52 @@ class PortDetails(_Base):
     admin_state_up: bool = True
     port_security_enabled: bool = True
     allowed_address_pairs: tuple[dict[str, str], ...] = ()
+    security_groups: tuple[str, ...] = ()
     server: str = ""
 
 
 class Details(_Base):
     ports: tuple[PortDetails, ...]
+
+
+class GroupsWanted(_Base):
+    """The security groups of the host's ports; `known` are the digests of all groups that the agent has."""
+
+    host: str
+    groups: tuple[str, ...]
+    known: dict[str, str] = {}
+
+
+class GroupRuleSpec(_Base):
+    """A rule. `protocol` is a number; for ICMP `first` and `last` are type and code, else the ports of a range."""
+
+    direction: str  # ingress, egress
+    ethertype: str  # IPv4, IPv6
+    protocol: int | None = None
+    first: int | None = None
+    last: int | None = None
+    remote_prefix: str | None = None
+    remote_group: str | None = None
+
+
+class GroupSpec(_Base):
+    """A group; `members` are the addresses (or prefixes) of its ports, each with its network."""
+
+    id: str
+    digest: str  # other rules or members: another digest
+    rules: tuple[GroupRuleSpec, ...]
+    members: tuple[tuple[str, str], ...]
+
+
+class Groups(_Base):
+    """The groups asked for, and those that their rules name as remote: all by id, with what is new of them.
+
+    One that is in `ids` and not in `changed` is as the agent has it. One that was asked for and is not in `ids` does
+    not exist.
+    """
+
+    ids: tuple[str, ...]
+    changed: tuple[GroupSpec, ...]
 
 
 class Reports(_Base):
@@ -331,11 +378,14 @@ Message = (
     | JobFailed
     | Done
     | PortsChanged
+    | GroupsChanged
     | AgentHeartbeat
     | LookBegins
     | LookBegan
     | DetailsWanted
     | Details
+    | GroupsWanted
+    | Groups
     | Reports
     | DhcpWanted
     | DhcpNetworks

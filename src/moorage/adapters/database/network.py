@@ -202,6 +202,12 @@ class SqlNetworkStore:
         work = partial(group_work.remove_rule, now=self._clock.now(), rule=rule)
         await self._run(f"deleting security group rule {rule}", work)
 
+    async def members(self, groups: Collection[str]) -> Mapping[str, Sequence[tuple[NetworkId, str]]]:
+        return await self._run("reading the members of groups", partial(group_work.members, groups=groups))
+
+    async def hosts_using(self, groups: Collection[str]) -> AbstractSet[HostName]:
+        return await self._run("reading hosts", partial(group_work.hosts_using, groups=groups))
+
     # ---- agents
 
     async def hear(self, agent: Agent) -> None:

@@ -1,16 +1,18 @@
 """Security groups' part of a transaction. A group's row holds no rules: each has a row of its own."""
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import replace
 from datetime import datetime
 
+import msgspec
 from sqlalchemy import bindparam, delete, or_, select
 from sqlalchemy.orm import Session
 
 from moorage.adapters.database.network_ports import check_revision
-from moorage.adapters.database.network_tables import GroupRow, MembershipRow, RuleRow, decoded, encoded
+from moorage.adapters.database.network_tables import GroupRow, MembershipRow, PortRow, RuleRow, decoded, encoded
 from moorage.domain.errors import Conflict, NotFound
-from moorage.domain.ids import ProjectId
+from moorage.domain.ids import HostName, NetworkId, ProjectId
 from moorage.domain.security_group import DEFAULT, SecurityGroup, SecurityGroupRule
 
 
@@ -92,6 +94,28 @@ def remove_rule(session: Session, now: datetime, rule: str) -> None:
     session.delete(row)
 
 
+def members(session: Session, groups: Collection[str]) -> Mapping[str, Sequence[tuple[NetworkId, str]]]:
+    found: dict[str, set[tuple[NetworkId, str]]] = {}
+    for group, document in session.execute(_MEMBERS, {"groups": list(groups)}) if groups else ():
+        port = decoded(document, _Member)
+        addresses = [ip["ip_address"] for ip in port.fixed_ips] + [p["ip_address"] for p in port.allowed_address_pairs]
+        found.setdefault(group, set()).update((NetworkId(port.network_id), address) for address in addresses)
+    return {group: sorted(of) for group, of in found.items()}
+
+
+def hosts_using(session: Session, groups: Collection[str]) -> AbstractSet[HostName]:
+    hosts = session.scalars(_HOSTS, {"groups": list(groups)}) if groups else ()
+    return {HostName(host) for host in hosts if host is not None}
+
+
+class _Member(msgspec.Struct):
+    """What of a port's document makes it a member: to read no more takes a tenth of the time."""
+
+    network_id: str
+    fixed_ips: list[dict[str, str]]
+    allowed_address_pairs: list[dict[str, str]]
+
+
 def _row(session: Session, group: str, *, is_going: bool = False) -> GroupRow:
     """The row, locked: against new members too if it is to go."""
     row = session.scalar(select(GroupRow).where(GroupRow.id == group).with_for_update(key_share=not is_going))
@@ -127,6 +151,23 @@ def _means(rule: SecurityGroupRule) -> SecurityGroupRule:
 
 # Statements that are run for each port are made once: to make one takes longer than to run it.
 _DEFAULT = select(GroupRow).where(GroupRow.default_of == bindparam("project"))
+_MEMBERS = (
+    select(MembershipRow.group, PortRow.document)
+    .join(PortRow, PortRow.id == MembershipRow.port)
+    .where(MembershipRow.group.in_(bindparam("groups", expanding=True)))
+)
+_NAMING = select(RuleRow.group).where(RuleRow.remote.in_(bindparam("groups", expanding=True)))
+_HOSTS = (
+    select(PortRow.host)
+    .join(MembershipRow, MembershipRow.port == PortRow.id)
+    .where(
+        or_(
+            MembershipRow.group.in_(bindparam("groups", expanding=True)),
+            MembershipRow.group.in_(_NAMING),
+        )
+    )
+    .distinct()
+)
 _RULES = (
     select(RuleRow.group, RuleRow.document)
     .where(RuleRow.group.in_(bindparam("groups", expanding=True)))

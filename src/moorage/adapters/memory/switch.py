@@ -6,11 +6,12 @@ from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import replace
 
 from moorage.adapters.memory.changes import Changes
-from moorage.adapters.memory.flow_sense import nonsense
+from moorage.adapters.memory.flow_sense import nonsense, nonsense_of
 from moorage.adapters.memory.struck import Struck
 from moorage.domain.errors import Unavailable
 from moorage.domain.ids import Generation, NetworkId, PortId
-from moorage.seams.switch import DEAD_VLAN, FLOW_BATCH, TRANSACTION, Flow, Interface, Match, Normal, Vif, WirePlan
+from moorage.seams.flow import Flow
+from moorage.seams.switch import DEAD_VLAN, FLOW_BATCH, TRANSACTION, Interface, Shared, Vif, WirePlan
 
 FIRST_OFPORT, LAST_OFPORT = 1, 65279
 
@@ -41,6 +42,7 @@ class MemorySwitch:
         self._vifs: dict[PortId, Vif] = {}
         self._rows: dict[PortId, Interface] = {}
         self._flows: dict[PortId, tuple[Flow, ...]] = {}
+        self._shared: dict[str, tuple[Flow, ...]] = {}
         self._wired_at: dict[PortId, float] = {}
         self._opening: dict[PortId, asyncio.TimerHandle] = {}
         self._next_ofport = FIRST_OFPORT
@@ -69,6 +71,10 @@ class MemorySwitch:
     def flows(self, port: PortId) -> tuple[Flow, ...]:
         """The flows that the last wiring of this port left."""
         return self._flows.get(port, ())
+
+    def shared_flows(self) -> Mapping[str, tuple[Flow, ...]]:
+        """The flows that are no server port's own."""
+        return self._shared
 
     def wired_at(self, port: PortId) -> float:
         """When the newest of the port's flows came, by the loop's clock."""
@@ -99,6 +105,7 @@ class MemorySwitch:
         """vswitchd ends: rows, VLANs and ofports stay in the database; flows are gone, and nothing is wired."""
         self._is_switch_down = True
         self._flows.clear()
+        self._shared = {}
         for timer in self._opening.values():
             timer.cancel()
         self._opening.clear()
@@ -169,12 +176,13 @@ class MemorySwitch:
         await self._reach(0.0, "looking at the switch")
         return dict(self._rows)
 
-    async def wire(self, plans: Sequence[WirePlan]) -> Mapping[PortId, str]:
+    async def wire(self, plans: Sequence[WirePlan], shared: Shared | None = None) -> Mapping[PortId, str]:
         await self._reach(self._wire_latency, "wiring ports")
         self._check_switch("wiring ports")
         self.sent[FLOW_BATCH] += 1
         self.sent[TRANSACTION] += 2  # the tags, and the marks of those that are proven
         failed: dict[PortId, str] = {}
+        self._share(shared)
         for plan in plans:
             row = self._rows.get(plan.port)
             if row is None:
@@ -193,11 +201,12 @@ class MemorySwitch:
         self.changes.tell()
         return failed
 
-    async def unwire(self, ports: Sequence[PortId]) -> None:
+    async def unwire(self, ports: Sequence[PortId], shared: Shared | None = None) -> None:
         await self._reach(self._wire_latency, "unwiring ports")
         self._check_switch("unwiring ports")
         self.sent[FLOW_BATCH] += 1
         self.sent[TRANSACTION] += 1
+        self._share(shared)
         for port in ports:
             row = self._rows.get(port)
             if row is not None and not row.is_service:
@@ -243,11 +252,17 @@ class MemorySwitch:
         return nonsense(plan)
 
     def _serve(self, row: Interface) -> Interface:
-        """The row, and its flow, of a port of our own that is open: it works at once. Others are as they were."""
+        """The row of a port of our own says so when it is open. Others are as they were."""
         if not row.is_service or row.ofport is None or self._is_switch_down:
             return row
-        self._flows[row.port] = (Flow(0, 100, Match(in_port=row.ofport), (Normal(),)),)
         return replace(row, wired="-")
+
+    def _share(self, shared: Shared | None) -> None:
+        if shared is not None:
+            kept = {} if shared.is_all else self._shared
+            self._shared = kept | {
+                name: flows for name, flows in shared.flows.items() if not any(map(nonsense_of, flows))
+            }
 
     def _isolate(self, row: Interface) -> None:
         self._flows.pop(row.port, None)

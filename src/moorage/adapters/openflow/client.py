@@ -10,7 +10,6 @@ import structlog
 from moorage.adapters.openflow.conversation import Conversation
 from moorage.adapters.openflow.messages import Message
 from moorage.domain.errors import Unavailable
-from moorage.domain.ids import PortId
 from moorage.kit.translating import translating
 
 log = structlog.get_logger(__name__)
@@ -76,14 +75,14 @@ class OpenFlowClient:
             async with asyncio.timeout(self._patience):
                 await self._up.wait()
 
-    def start(self, messages: Mapping[PortId, Sequence[Message]]) -> asyncio.Future[Mapping[PortId, str]]:
+    def start(self, messages: Mapping[str, Sequence[Message]]) -> asyncio.Future[Mapping[str, str]]:
         """Send a batch now; for those who wait for several things at once. It and the future raise ConnectionError."""
         if self._conversation is None:
             raise ConnectionError("not connected to the bridge")
         self._on_sent()
         return self._conversation.send(messages)
 
-    async def send(self, messages: Mapping[PortId, Sequence[Message]], act: str) -> Mapping[PortId, str]:
+    async def send(self, messages: Mapping[str, Sequence[Message]], act: str) -> Mapping[str, str]:
         """Who was refused, and why, when the bridge has carried the rest out. Raises Unavailable."""
         await self.connected()
         with translating({OSError: Unavailable}, act):  # TimeoutError is an OSError

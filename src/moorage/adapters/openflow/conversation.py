@@ -19,7 +19,6 @@ from moorage.adapters.openflow.messages import (
     flows_wanted,
     pack,
 )
-from moorage.domain.ids import PortId
 
 log = structlog.get_logger(__name__)
 
@@ -29,11 +28,11 @@ MOST_UNSENT = 64 * 1024 * 1024  # bytes that the switch has not taken yet
 
 @dataclass
 class _Batch:
-    """What is under way up to one barrier; `refused` names the ports that messages were for."""
+    """What is under way up to one barrier; `refused` names those that messages were for."""
 
-    done: asyncio.Future[Mapping[PortId, str]]
-    ports: dict[int, PortId] = field(default_factory=dict)  # by xid
-    refused: dict[PortId, str] = field(default_factory=dict)
+    done: asyncio.Future[Mapping[str, str]]
+    owners: dict[int, str] = field(default_factory=dict)  # by xid
+    refused: dict[str, str] = field(default_factory=dict)
 
 
 @dataclass
@@ -56,7 +55,7 @@ class Conversation(asyncio.Protocol):
         self._questions: dict[int, _Question] = {}  # by xid
         self._last_xid = 0
 
-    def send(self, messages: Mapping[PortId, Sequence[Message]]) -> asyncio.Future[Mapping[PortId, str]]:
+    def send(self, messages: Mapping[str, Sequence[Message]]) -> asyncio.Future[Mapping[str, str]]:
         """Send everything now, then a barrier; the future holds who was refused, and why. Raises ConnectionError."""
         if self._transport is None or self._transport.is_closing():
             raise ConnectionError("not connected")
@@ -64,10 +63,10 @@ class Conversation(asyncio.Protocol):
             raise ConnectionError("too much is under way")
         batch = _Batch(asyncio.get_running_loop().create_future())
         written = []
-        for port, of_one in messages.items():
+        for owner, of_one in messages.items():
             for message in of_one:
                 xid = self._next_xid()
-                batch.ports[xid] = port
+                batch.owners[xid] = owner
                 written.append(pack(message, xid))
         barrier = self._next_xid()
         written.append(pack(BARRIER, barrier))
@@ -164,8 +163,8 @@ class Conversation(asyncio.Protocol):
 
     def _refused(self, xid: int, reason: str) -> None:
         for batch in self._batches.values():
-            if xid in batch.ports:
-                batch.refused.setdefault(batch.ports[xid], reason)
+            if xid in batch.owners:
+                batch.refused.setdefault(batch.owners[xid], reason)
                 return
 
     def _next_xid(self) -> int:

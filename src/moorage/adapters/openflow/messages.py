@@ -5,8 +5,9 @@ from collections.abc import Mapping, Sequence
 from enum import IntEnum
 from typing import NamedTuple
 
+from moorage.adapters.openflow.actions import pack_instructions
 from moorage.adapters.openflow.matches import pack_match
-from moorage.seams.switch import Action, Flow, GoTo, Match, Normal, Output
+from moorage.seams.flow import Flow, Match
 
 VERSION = 4  # OpenFlow 1.3
 HEADER = struct.Struct("!BBHI")  # version, kind, length, xid
@@ -17,8 +18,7 @@ _ADD, _DELETE = 0, 3
 _ALL_TABLES = 0xFF
 _LONGEST = 0xFFFF  # bytes of a message
 _NO_BUFFER = _ANY = 0xFFFFFFFF
-_NORMAL = 0xFFFFFFFA
-_NO_LIMIT = 0xFFE5  # bytes sent to a controller; means nothing for other ports
+_NICIRA, _FORGET_ZONE = 0x00002320, 29  # Open vSwitch's own messages, and one of them
 _ALL_BITS = 0xFFFFFFFFFFFFFFFF
 
 
@@ -27,6 +27,7 @@ class Kind(IntEnum):
     ERROR = 1
     ECHO_REQUEST = 2
     ECHO_REPLY = 3
+    EXPERIMENTER = 4
     FLOW_MOD = 14
     MULTIPART_REQUEST = 18
     MULTIPART_REPLY = 19
@@ -54,7 +55,7 @@ def add_flow(flow: Flow, cookie: int) -> Message:
     """Add a flow, or replace the one of the same table, priority and match. Raises ValueError for nonsense."""
     try:
         body = _flow_mod(_ADD, flow.table, flow.priority, cookie, 0)
-        body += pack_match(flow.match) + _instructions(flow.actions)
+        body += pack_match(flow.match) + pack_instructions(flow.actions)
     except struct.error as error:
         raise ValueError(f"a number in a flow is out of range: {error}") from error
     if HEADER.size + len(body) > _LONGEST:
@@ -67,9 +68,14 @@ def delete_flows(cookie: int, mask: int = _ALL_BITS) -> Message:
     return Message(Kind.FLOW_MOD, _flow_mod(_DELETE, _ALL_TABLES, 0, cookie, mask) + pack_match(Match()))
 
 
-def with_cookie(added: Message, cookie: int) -> Message:
-    """The same message that adds a flow, with another cookie."""
-    return Message(added.kind, cookie.to_bytes(8, "big") + added.body[8:])
+def with_cookie(added: bytes, cookie: int) -> Message:
+    """The message that adds a flow, with another cookie; `added` is the body of one that adds it."""
+    return Message(Kind.FLOW_MOD, cookie.to_bytes(8, "big") + added[8:])
+
+
+def forget_connections(zone: int) -> Message:
+    """Forget all connections of a zone (`NXT_CT_FLUSH_ZONE`)."""
+    return Message(Kind.EXPERIMENTER, struct.pack("!II6xH", _NICIRA, _FORGET_ZONE, zone))
 
 
 def flows_wanted() -> Message:
@@ -105,23 +111,6 @@ def flows_told(body: bytes) -> Part:
 
 def _flow_mod(command: int, table: int, priority: int, cookie: int, mask: int) -> bytes:
     return _FLOW_MOD.pack(cookie, mask, table, command, 0, 0, priority, _NO_BUFFER, _ANY, _ANY, 0)
-
-
-def _instructions(actions: Sequence[Action]) -> bytes:
-    applied = b"".join(_pack_action(action) for action in actions if not isinstance(action, GoTo))
-    written = struct.pack("!HH4x", 4, 8 + len(applied)) + applied if applied else b""
-    for action in actions:
-        if isinstance(action, GoTo):
-            written += struct.pack("!HHB3x", 1, 8, action.table)
-    return written
-
-
-def _pack_action(action: Output | Normal) -> bytes:
-    match action:
-        case Output(port):
-            return struct.pack("!HHIH6x", 0, 16, port, _NO_LIMIT)
-        case Normal():
-            return struct.pack("!HHIH6x", 0, 16, _NORMAL, _NO_LIMIT)
 
 
 _ERRORS: Mapping[int, tuple[str, Mapping[int, str]]] = {  # OpenFlow 1.3.5, section 7.4.4

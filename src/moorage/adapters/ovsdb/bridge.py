@@ -137,7 +137,10 @@ def vif(rows: Rows) -> Vif | None:
 def interface(port: PortId, rows: Rows, sent: tuple[int | None, str] | None) -> Interface:
     """What the agent sees. `sent` is for which ofport and generation flows stand in the switch, as far as we know."""
     ids = rows.external_ids
-    mark = ids.get("moorage-wired") if not rows.is_service else WIRED_WITHOUT_GENERATION
+    mark = ids.get("moorage-wired")
+    wired = mark if mark is not None and sent == (rows.ofport, mark) else None
+    if rows.is_service and rows.ofport is not None:
+        wired = WIRED_WITHOUT_GENERATION
     error = rows.interface_row["error"]
     return Interface(
         port=port,
@@ -146,7 +149,7 @@ def interface(port: PortId, rows: Rows, sent: tuple[int | None, str] | None) -> 
         ofport=rows.ofport,
         vlan=rows.vlan,
         generation=rows.generation,
-        wired=mark if mark is not None and sent == (rows.ofport, mark) else None,
+        wired=wired,
         network=rows.network,
         error=str(error) if error else None,
         is_service=rows.is_service,

@@ -15,7 +15,8 @@ from moorage.adapters.ovsdb.flows import delete_all, packed
 from moorage.adapters.ovsdb.values import Kind
 from moorage.domain.errors import Unavailable
 from moorage.domain.ids import PortId
-from moorage.seams.switch import DEAD_VLAN, Flow, Match, Normal
+from moorage.seams.flow import Flow, Match, Normal
+from moorage.seams.switch import DEAD_VLAN
 
 FLOWS = 10
 TIMEOUT = 10.0  # seconds for a round

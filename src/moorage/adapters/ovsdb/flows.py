@@ -1,6 +1,6 @@
-"""Flows as messages to the switch. A flow's cookie says whose it is and which: what the switch has, its cookies tell.
+"""Flows as messages to the switch. A flow's cookie says which it is: what the switch has, its cookies tell.
 
-Its first 32 bits are the owner's, the others a digest of the flow.
+A port's flow: the port's first 32 bits, a digest of the flow, and 0. One that ports share: a digest, and 1.
 """
 
 import hashlib
@@ -10,60 +10,76 @@ from uuid import UUID
 
 from moorage.adapters.openflow.messages import Message, add_flow, delete_flows, with_cookie
 from moorage.domain.ids import PortId
-from moorage.seams.switch import Flow, Match, Normal
+from moorage.seams.flow import Flow
 
-SERVICE_PRIORITY = 100
-OWNER_BITS = 0xFFFFFFFF_00000000
-_DIGEST_BITS = 0xFFFFFFFF
+PORT_BITS = 0xFFFFFFFF_00000000
+SHARED = 1
 
 Packed = Mapping[int, Message]  # flows by their cookies, each message adds one
 
 
-def owner_of(port: PortId) -> int:
+def prefix_of(port: PortId) -> int:
     """The port id's first 8 digits, so that `ovs-ofctl dump-flows` can be read, and 8 zeros; a digest of one that is no
     UUID."""
     try:
-        return UUID(port).int >> 64 & OWNER_BITS
+        return UUID(port).int >> 64 & PORT_BITS
     except ValueError:
         return int.from_bytes(hashlib.blake2b(port.encode(), digest_size=4).digest(), "big") << 32
 
 
-def packed(owner: PortId, flows: Iterable[Flow]) -> Packed:
-    """An owner's flows; the same ones have the same cookies, always. Raises ValueError for one that makes no sense."""
-    first = owner_of(owner)
-    found: dict[int, Message] = {}
-    for flow in flows:
-        message = add_flow(flow, first)
-        cookie = first | int.from_bytes(hashlib.blake2b(message.body, digest_size=4).digest(), "big")
-        while (met := found.get(cookie)) is not None and met.body[8:] != message.body[8:]:  # behind the cookie
-            cookie = first | (cookie + 1) & _DIGEST_BITS
-        found[cookie] = with_cookie(message, cookie)
-    return found
+def packed(port: PortId, flows: Iterable[Flow]) -> Packed:
+    """A port's flows; the same ones have the same cookies, always. Raises ValueError for one that makes no sense."""
+    prefix = prefix_of(port)
+    messages = [add_flow(flow, 0) for flow in flows]
+    cookies = {message.body: prefix | _digest(message.body) & ~PORT_BITS & ~SHARED for message in messages}
+    return _with_cookies(cookies)
+
+
+def packed_shared(flows: Iterable[Flow]) -> Packed:
+    """The same for flows that are no port's own."""
+    messages = [add_flow(flow, 0) for flow in flows]
+    return _with_cookies({message.body: _digest(message.body) | SHARED for message in messages})
 
 
 def to_send(wanted: Packed, there: AbstractSet[int]) -> list[Message]:
-    """What makes an owner's flows `wanted` of those that have the cookies `there`; what is in both is left alone.
+    """What makes a port's flows `wanted` of those that have the cookies `there`; what is in both is left alone.
 
     First what is new, then what goes, so that packets which may pass before and after pass all the time: a new flow
     takes the place of one with the same table, priority and match.
     """
-    new = [message for cookie, message in wanted.items() if cookie not in there]
-    return new + [delete_flows(cookie) for cookie in sorted(there - wanted.keys())]
+    return new_of(wanted, there) + [delete_flows(cookie) for cookie in sorted(there - wanted.keys())]
 
 
-def delete_all(owner: PortId) -> Message:
-    """Delete all flows of the owner."""
-    return delete_flows(owner_of(owner), OWNER_BITS)
+def new_of(wanted: Packed, there: AbstractSet[int]) -> list[Message]:
+    return [message for cookie, message in wanted.items() if cookie not in there]
 
 
-def by_owner(cookies: Iterable[int]) -> dict[int, set[int]]:
-    """The cookies of each owner."""
+def delete_all(port: PortId) -> Message:
+    """Delete all flows of the port."""
+    return delete_flows(prefix_of(port), PORT_BITS | SHARED)
+
+
+def by_port(cookies: Iterable[int]) -> tuple[dict[int, set[int]], set[int]]:
+    """The cookies of each port, by its prefix, and those of shared flows."""
     found: dict[int, set[int]] = {}
+    shared: set[int] = set()
     for cookie in cookies:
-        found.setdefault(cookie & OWNER_BITS, set()).add(cookie)
+        if cookie & SHARED:
+            shared.add(cookie)
+        else:
+            found.setdefault(cookie & PORT_BITS, set()).add(cookie)
+    return found, shared
+
+
+def _digest(body: bytes) -> int:
+    return int.from_bytes(hashlib.blake2b(body, digest_size=8).digest(), "big")
+
+
+def _with_cookies(cookies: Mapping[bytes, int]) -> Packed:
+    """By their cookies the messages with these bodies; of two that would have the same one, one gets another."""
+    found: dict[int, Message] = {}
+    for body, cookie in sorted(cookies.items()):
+        while cookie in found:
+            cookie ^= 1 << (len(found) % 30 + 1)
+        found[cookie] = with_cookie(body, cookie)
     return found
-
-
-def service_flows(ofport: int) -> list[Flow]:
-    """A port of our own may send whatever it likes within its VLAN."""
-    return [Flow(table=0, priority=SERVICE_PRIORITY, match=Match(in_port=ofport), actions=(Normal(),))]

@@ -12,15 +12,15 @@ from moorage.seams.switch import DEAD_VLAN, Vif, WirePlan
 _OF_SYSTEM = {"type": "", "mac": set_of([])}  # an Interface whose device the switch finds
 
 
-def make_bridge(root: str | None, name: str, datapath_type: str) -> list[Operation]:
-    """A bridge that drops what no flow is for; `root` is the one row of Open_vSwitch, if there is one yet."""
+def make_bridge(root: str | None, name: str, datapath_type: str, fail_mode: str) -> list[Operation]:
+    """`root` is the one row of Open_vSwitch, if there is one yet."""
     insert: list[Operation] = [
         _insert("Interface", "interface", {"name": name, "type": "internal"}),
         _insert("Port", "port", {"name": name, "interfaces": named("interface")}),
         _insert(
             "Bridge",
             "bridge",
-            {"name": name, "datapath_type": datapath_type, "fail_mode": "secure", "ports": named("port")},
+            {"name": name, "datapath_type": datapath_type, "fail_mode": fail_mode, "ports": named("port")},
         ),
     ]
     if root is None:
@@ -29,8 +29,8 @@ def make_bridge(root: str | None, name: str, datapath_type: str) -> list[Operati
     return [*insert, {"op": "mutate", "table": "Open_vSwitch", "where": _is(root), "mutations": [mutation]}]
 
 
-def set_bridge(bridge: str, datapath_type: str) -> list[Operation]:
-    return [_update("Bridge", _is(bridge), {"datapath_type": datapath_type, "fail_mode": "secure"})]
+def set_bridge(bridge: str, datapath_type: str, fail_mode: str) -> list[Operation]:
+    return [_update("Bridge", _is(bridge), {"datapath_type": datapath_type, "fail_mode": fail_mode})]
 
 
 def external_ids(vif: Vif) -> dict[str, str]:

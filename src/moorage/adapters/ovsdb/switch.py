@@ -6,7 +6,7 @@ from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import aclosing
 from functools import partial
 from pathlib import Path
-from typing import Never
+from typing import Literal, Never
 
 import structlog
 
@@ -17,7 +17,7 @@ from moorage.adapters.ovsdb.client import Operation, OvsdbClient
 from moorage.adapters.ovsdb.wires import Wires
 from moorage.domain.errors import Conflict, Unavailable
 from moorage.domain.ids import Generation, NetworkId, PortId
-from moorage.seams.switch import FLOW_BATCH, TRANSACTION, Interface, Vif, WirePlan
+from moorage.seams.switch import FLOW_BATCH, TRANSACTION, Interface, Shared, Vif, WirePlan
 
 log = structlog.get_logger(__name__)
 
@@ -37,6 +37,7 @@ class OvsSwitch:
         *,
         name: str = "br-int",
         datapath_type: str = "netdev",  # "system" where the kernel has Open vSwitch's module
+        fail_mode: Literal["secure", "standalone"] = "secure",  # standalone: it switches by itself, without any flow
         database: str | None = None,  # "tcp:HOST:PORT" or "unix:PATH", if it is not rundir's
         timeout: float = 10.0,  # seconds, for each request
         open_timeout: float = 5.0,  # seconds in which the switch must open a service port
@@ -45,6 +46,7 @@ class OvsSwitch:
         sent = Counter() if sent is None else sent
         self._name = name
         self._datapath_type = datapath_type
+        self._fail_mode = fail_mode
         self._open_timeout = open_timeout
         self._ovsdb = OvsdbClient(
             database or f"unix:{rundir}/db.sock",
@@ -68,21 +70,20 @@ class OvsSwitch:
         raise AssertionError("the connections to the switch ended")
 
     async def ensure_bridge(self) -> None:
-        """Make the bridge, on which nothing passes without a flow; repeatable. Raises Unavailable."""
+        """Make the bridge; a secure one passes nothing without a flow. Repeatable. Raises Unavailable."""
         for _ in range(_ATTEMPTS):
             await self._ovsdb.connected()
             tables = self._ovsdb.replica.tables
             found = bridge.uuid_of(self._ovsdb.replica, self._name)
             if found is not None:
                 row = tables["Bridge"][found]
-                if (row["datapath_type"], row["fail_mode"]) == (self._datapath_type, "secure"):
+                if (row["datapath_type"], row["fail_mode"]) == (self._datapath_type, self._fail_mode):
                     self._openflow.connect_soon()
                     return
-                change = operations.set_bridge(found, self._datapath_type)
+                change = operations.set_bridge(found, self._datapath_type, self._fail_mode)
             else:
-                change = operations.make_bridge(
-                    next(iter(tables["Open_vSwitch"]), None), self._name, self._datapath_type
-                )
+                root = next(iter(tables["Open_vSwitch"]), None)
+                change = operations.make_bridge(root, self._name, self._datapath_type, self._fail_mode)
             await self._try(change, f"making bridge {self._name}")
         raise Unavailable(f"making bridge {self._name}: somebody else keeps changing it")
 
@@ -95,7 +96,7 @@ class OvsSwitch:
                 break
             if await self._try(operations.add_port(on_bridge, device, ids, {}), f"adding uplink {device}"):
                 break
-        await self._wires.serve_proven(port, await self._opened(port))
+        await self._opened(port)
 
     async def check(self) -> None:
         """Raises Unavailable unless the database answers, the bridge is there and the switch itself serves it."""
@@ -157,13 +158,13 @@ class OvsSwitch:
         await self._ovsdb.catch_up()
         return self._snapshot()
 
-    async def wire(self, plans: Sequence[WirePlan]) -> Mapping[PortId, str]:
+    async def wire(self, plans: Sequence[WirePlan], shared: Shared | None = None) -> Mapping[PortId, str]:
         await self._ovsdb.connected()
         await self._openflow.connected()
-        return await self._wires.wire(plans, self._by_port())
+        return await self._wires.wire(plans, shared, self._by_port())
 
-    async def unwire(self, ports: Sequence[PortId]) -> None:
-        await self._wires.unwire(ports, self._by_port())
+    async def unwire(self, ports: Sequence[PortId], shared: Shared | None = None) -> None:
+        await self._wires.unwire(ports, shared, self._by_port())
 
     async def add_service_port(self, port: PortId, device: str, mac: str, vlan: int, network: NetworkId) -> int:
         ids, row = operations.service_ids(port, mac), operations.in_service(port, vlan, network)
@@ -180,14 +181,10 @@ class OvsSwitch:
                 break
         else:
             raise Unavailable(f"adding service port {port}: somebody else keeps changing it, or VLAN {vlan} cannot be")
-        ofport = await self._opened(port)
-        await self._wires.serve_proven(port, ofport)
-        return ofport
+        return await self._opened(port)
 
     async def remove_service_port(self, port: PortId) -> None:
         await self._remove(port, f"removing service port {port}", service=True)
-        if self._openflow.is_up and port not in self._by_port():  # else they are gone with the switch's, or a server's
-            await self._wires.remove_flows([port])
 
     # How
 
@@ -249,15 +246,12 @@ class OvsSwitch:
 
     def _changed(self, anew: bool) -> None:
         self._epoch += anew
-        self._wires.serve(self._rows())
         self._wake()
 
-    def _turned(self, is_up: bool) -> None:
+    def _turned(self, _is_up: bool) -> None:
         """The bridge came or went: whatever was wired may not be so any more."""
         self._epoch += 1
         self._wires.forget()
-        if is_up:
-            self._wires.serve(self._rows())
         self._wake()
 
     def _wake(self) -> None:

@@ -1,0 +1,103 @@
+"""The flows that are no server port's own: the pipeline's, service ports', each network's, and those of groups."""
+
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+
+from moorage.agent import floods, pipeline, places, rules
+from moorage.agent.places import Place
+from moorage.domain.ids import NetworkId, PortId
+from moorage.seams.flow import Flow, Prefix
+from moorage.seams.switch import DEAD_VLAN, Interface, Shared
+from moorage.wire.messages import GroupSpec
+
+Guarded = tuple[Place, tuple[str, ...]]  # a server's port, and the ids of its groups
+
+
+@dataclass
+class SharedFlows:
+    """What they are follows from what is given, and from nothing else; here is kept what need not be made again.
+
+    An agent that was restarted finds ports at work of which it knows nothing yet. Until it does, what might depend on
+    them is left as it is: their networks' floods, and the members of groups.
+    """
+
+    _made: dict[str, tuple[object, tuple[Flow, ...]]] = field(default_factory=dict)  # by name, and of what
+    _met: tuple[object, Mapping[tuple[int, Prefix], frozenset[int]]] = (None, {})  # members, and of what
+
+    def of(
+        self,
+        bridge: Mapping[PortId, Interface],
+        ports: Mapping[PortId, Guarded],
+        groups: Mapping[str, GroupSpec],
+        leaving: Collection[PortId],
+    ) -> Shared:
+        """All that can be told, by name. What is as it was is the same object as it was."""
+        unknown = {seen.network for port, seen in bridge.items() if _works(seen) and port not in {*ports, *leaving}}
+        services = {port: place for port, seen in bridge.items() if (place := _service(seen)) is not None}
+        by_network: dict[NetworkId, list[Place]] = {}
+        for place in (*(place for place, _ in ports.values()), *services.values()):
+            by_network.setdefault(place.network, []).append(place)
+        uplinks = tuple(sorted(seen.ofport for seen in bridge.values() if _is_uplink(seen) and seen.ofport is not None))
+
+        made = {"base": self._kept("base", uplinks, partial(pipeline.base, uplinks))}
+        for port, place in services.items():
+            made[port] = self._kept(port, place, partial(places.flows_of, place))
+        for network, there in by_network.items():
+            if network not in unknown:
+                name = f"network {network}"
+                made[name] = self._kept(name, there, partial(floods.flows_of, there))
+        vlans = {} if unknown else {network: there[0].vlan for network, there in by_network.items()}
+        made |= self._rules(ports.values(), groups, vlans)
+        self._made = made
+        return Shared({name: flows for name, (_, flows) in made.items()}, is_all=not unknown)
+
+    def _rules(
+        self, ports: Iterable[Guarded], groups: Mapping[str, GroupSpec], vlans: Mapping[NetworkId, int]
+    ) -> dict[str, tuple[object, tuple[Flow, ...]]]:
+        used = {place.policy: of for place, of in ports if place.policy is not None}
+        policies = {policy: [groups[group] for group in sorted(of) if group in groups] for policy, of in used.items()}
+        numbers = rules.numbers_of(rules.remotes_of(group for of in policies.values() for group in of))
+        made = {}
+        for policy, of in policies.items():
+            name, met = f"policy {policy:016x}", {remote: numbers[remote] for remote in rules.remotes_of(of)}
+            digests = [group.digest for group in of]
+            made[name] = self._kept(name, (digests, met), partial(rules.flows_of_policy, policy, of, met))
+        for remote, number in numbers.items():
+            name = f"group {remote}"
+            made[name] = self._kept(name, number, partial(rules.flows_of_group, number))
+        for (vlan, address), found in self._members(groups, numbers, vlans).items():
+            name = f"member {vlan} {address}"
+            made[name] = self._kept(name, found, partial(rules.flows_of_member, vlan, address, found))
+        return made
+
+    def _members(
+        self, groups: Mapping[str, GroupSpec], numbers: Mapping[str, int], vlans: Mapping[NetworkId, int]
+    ) -> Mapping[tuple[int, Prefix], frozenset[int]]:
+        remotes = [groups[remote] for remote in numbers if remote in groups]
+        of = [(remote.digest, numbers[remote.id]) for remote in remotes], vlans
+        if self._met[0] != of:
+            self._met = of, rules.members_of(remotes, numbers, vlans)
+        return self._met[1]
+
+    def _kept(self, name: str, of: object, make: Callable[[], Sequence[Flow]]) -> tuple[object, tuple[Flow, ...]]:
+        before = self._made.get(name)
+        return before if before is not None and before[0] == of else (of, tuple(make()))
+
+
+def _works(seen: Interface) -> bool:
+    """Whether it is a server's port that has its network."""
+    return not seen.is_service and seen.ofport is not None and seen.vlan not in (None, DEAD_VLAN)
+
+
+def _is_uplink(seen: Interface) -> bool:
+    return seen.is_service and seen.network is None
+
+
+def _service(seen: Interface) -> Place | None:
+    """The port of our own that this is, once it is open."""
+    if not seen.is_service or seen.network is None or seen.ofport is None or seen.vlan is None:
+        return None
+    if seen.vlan == DEAD_VLAN:
+        return None
+    return Place(seen.network, seen.vlan, seen.ofport, seen.mac, is_service=True)
