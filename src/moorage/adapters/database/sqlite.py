@@ -16,6 +16,7 @@ from sqlalchemy.pool import StaticPool
 
 from moorage.adapters.database.bell import Bell, LocalBell
 from moorage.adapters.database.schema import FIRST, Schema, note_revision, require_known, revision_of
+from moorage.adapters.database.unit import Unit
 from moorage.domain.errors import Conflict, Full, Invalid, MoorageError, Unavailable
 
 log = structlog.get_logger(__name__)
@@ -35,12 +36,16 @@ class SqliteDatabase:
 
     def __init__(self, engine: Engine, path: Path | None) -> None:
         self._engine = engine
+        self._connection = engine.connect()
         self._path = path
         finalize(self, engine.dispose)
 
     async def run(self, act: str, work: Callable[[Session], T]) -> T:
-        with _in_our_words(act, self._path), Session(self._engine, expire_on_commit=False) as session, session.begin():
-            return work(session)
+        with _in_our_words(act, self._path), self._connection.begin():
+            unit = Unit(self._connection)
+            result = work(unit)
+            unit.end()
+            return result
 
     def bell(self, name: str) -> Bell:
         return LocalBell()
@@ -49,6 +54,7 @@ class SqliteDatabase:
         await self.run("reading the database", lambda session: session.execute(_TABLES))
 
     async def close(self) -> None:
+        self._connection.close()
         self._engine.dispose()
 
 
