@@ -333,6 +333,38 @@ async def test_groups_have_one_default_and_go_with_their_rules(store: SqlNetwork
         await store.delete_rule("r1")
 
 
+async def test_members_are_what_ports_of_a_group_may_send_from_and_hosts_those_that_it_concerns(
+    store: SqlNetworkStore,
+) -> None:
+    await store.create_networks([network()])
+    await store.create_subnets([subnet()])
+    for name in ("g", "h", "alone"):
+        await store.create_group(SecurityGroup(id=name, project_id=DEMO, name=name, created_at=NOW, updated_at=NOW))
+    names = SecurityGroupRule("r1", "h", DEMO, "ingress", "IPv4", NOW, remote_group_id="g")
+    await store.create_rules([names])
+    pairs = ({"ip_address": "10.9.0.0/24"}, {"ip_address": "fe80::7", "mac_address": "fa:16:3e:00:00:99"})
+    await store.create_ports(
+        [
+            numbered(1, security_groups=("g", "h"), allowed_address_pairs=pairs),
+            numbered(2, security_groups=("h",)),
+            numbered(3, security_groups=()),
+        ]
+    )
+    assert await store.members(["g", "h", "alone", "unknown"]) == {
+        "g": [(NET, "10.0.0.2"), (NET, "10.9.0.0/24"), (NET, "fe80::7")],
+        "h": [(NET, "10.0.0.2"), (NET, "10.0.0.3"), (NET, "10.9.0.0/24"), (NET, "fe80::7")],
+    }
+    assert await store.members([]) == {}
+    await store.update(PortId("p1"), lambda port: bind(port, host=HostName("h1")))
+    await store.update(PortId("p2"), lambda port: bind(port, host=HostName("h2")))
+    await store.update(PortId("p3"), lambda port: bind(port, host=HostName("h3")))
+    assert await store.hosts_using(["g"]) == {"h1", "h2"}, "of its ports, and of those whose rules name it"
+    assert await store.hosts_using(["h"]) == {"h1", "h2"}
+    assert await store.hosts_using(["alone"]) == set()
+    await store.delete_rule("r1")
+    assert await store.hosts_using(["g"]) == {"h1"}
+
+
 async def test_a_heartbeat_keeps_what_an_admin_set(store: SqlNetworkStore) -> None:
     agent = Agent(id="a1", host=HOST, created_at=NOW, started_at=NOW, heard_at=NOW)
     await store.hear(agent)

@@ -5,17 +5,17 @@ import json
 import re
 import sys
 from collections.abc import AsyncIterator, Iterator
-from ipaddress import IPv4Network
 
 import pytest
 import uvloop
 from tests.contract.ovs_rig import OvsRig, an_ovs, other_end
+from tests.contract.ovs_told import TOLD
 
 from moorage.adapters.ovsdb.flows import prefix_of
 from moorage.adapters.ovsdb.switch import OvsSwitch
 from moorage.domain.errors import Unavailable
 from moorage.domain.ids import Generation, NetworkId, PortId, ServerId, device_name
-from moorage.seams.flow import Action, Flow, GoTo, Match, Normal, Output
+from moorage.seams.flow import Flow, GoTo, Match, Normal, Output
 from moorage.seams.switch import Interface, Vif, WirePlan
 
 NET = NetworkId("5f2b9c1e-0000-4000-8000-000000000001")
@@ -107,38 +107,6 @@ async def test_a_port_that_somebody_else_plugged_is_seen_without_generation(worl
     assert await switch.wire([plan(bridge[port], normal(bridge[port]))]) == {}
     assert (await switch.look())[port].wired == "-"
     assert external_ids(world, "Interface", "tapnova")["moorage-wired"] == "-"
-
-
-# A flow, and how ovs-ofctl(8) tells it.
-TOLD: list[tuple[Match, tuple[Action, ...], str]] = [
-    (Match(), (), "actions=drop"),
-    (Match(in_port=3), (Normal(),), "in_port=3 actions=NORMAL"),
-    (Match(), (Output(5), Output(6), GoTo(60)), "actions=output:5,output:6,goto_table:60"),
-    (
-        Match(dl_src="fa:16:3e:00:00:01", dl_dst="01:00:00:00:00:00/01:00:00:00:00:00"),
-        (Normal(),),
-        "dl_src=fa:16:3e:00:00:01,dl_dst=01:00:00:00:00:00/01:00:00:00:00:00 actions=NORMAL",
-    ),
-    (
-        Match(dl_type=0x800, nw_src=IPv4Network("10.0.0.5/32"), nw_dst=IPv4Network("10.1.0.0/16")),
-        (Normal(),),
-        "ip,nw_src=10.0.0.5,nw_dst=10.1.0.0/16 actions=NORMAL",
-    ),
-    (
-        Match(in_port=3, dl_type=0x800, nw_proto=17, tp_src=68, tp_dst=67),
-        (Normal(),),
-        "udp,in_port=3,tp_src=68,tp_dst=67 actions=NORMAL",
-    ),
-    (Match(dl_type=0x800, nw_proto=6, tp_dst=443), (), "tcp,tp_dst=443 actions=drop"),
-    (Match(dl_type=0x800, nw_proto=1, tp_src=8, tp_dst=0), (), "icmp,icmp_type=8,icmp_code=0 actions=drop"),
-    (Match(dl_type=0x86DD, nw_proto=58, tp_src=135), (), "icmp6,icmp_type=135 actions=drop"),
-    (
-        Match(dl_type=0x806, nw_proto=1, arp_spa=IPv4Network("10.0.0.5/32"), arp_sha="fa:16:3e:00:00:01"),
-        (Normal(),),
-        "arp,arp_spa=10.0.0.5,arp_op=1,arp_sha=fa:16:3e:00:00:01 actions=NORMAL",
-    ),
-    (Match(dl_type=0x806, arp_spa=IPv4Network("10.0.0.0/8")), (), "arp,arp_spa=10.0.0.0/8 actions=drop"),
-]
 
 
 async def test_the_switch_has_the_flows_that_were_sent(world: OvsRig, switch: OvsSwitch) -> None:

@@ -1,7 +1,8 @@
 """Our OpenFlow messages, byte by byte as os-ken packs them (make_openflow_golden.py wrote the golden ones)."""
 
 import json
-from ipaddress import IPv4Network
+from collections.abc import Callable
+from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
 from typing import Any
 
@@ -17,31 +18,57 @@ from moorage.adapters.openflow.messages import (
     describe_error,
     flows_told,
     flows_wanted,
+    forget_connections,
     pack,
     with_cookie,
 )
-from moorage.seams.flow import Action, Flow, GoTo, Match, Normal, Output
+from moorage.seams.flow import (
+    Action,
+    Conjunction,
+    Flow,
+    GoTo,
+    Load,
+    Masked,
+    Match,
+    Normal,
+    Output,
+    OutputTo,
+    PopVlan,
+    PushVlan,
+    Resubmit,
+    Track,
+    VlanFrom,
+    VlanInto,
+)
 
 GOLDEN: dict[str, Any] = json.loads(Path(__file__).with_name("openflow_golden.json").read_text())
 COOKIE, XID = GOLDEN["cookie"], GOLDEN["xid"]
 
 
-def an_action(of: list[Any]) -> Action:
-    match of:
-        case ["output", port]:
-            return Output(port)
-        case ["goto", table]:
-            return GoTo(table)
-        case _:
-            return Normal()
+ACTIONS: dict[str, Callable[..., Action]] = {
+    "output": Output,
+    "goto": GoTo,
+    "normal": Normal,
+    "load": Load,
+    "output to": OutputTo,
+    "resubmit": Resubmit,
+    "vlan into": VlanInto,
+    "vlan from": VlanFrom,
+    "push vlan": PushVlan,
+    "pop vlan": PopVlan,
+    "conjunction": Conjunction,
+    "track": Track,
+}
+PREFIXES = ("nw_src", "nw_dst", "nd_target", "arp_spa")
 
 
 def a_flow(golden: dict[str, Any]) -> Flow:
-    prefixes = {
-        name: IPv4Network(golden["match"][name]) for name in ("nw_src", "nw_dst", "arp_spa") if name in golden["match"]
+    fields: dict[str, Any] = {
+        name: ip_network(value) if name in PREFIXES else Masked(*value) if isinstance(value, list) else value
+        for name, value in golden["match"].items()
     }
-    actions = tuple([an_action(action) for action in golden["actions"]])
-    return Flow(golden["table"], golden["priority"], Match(**(golden["match"] | prefixes)), actions)
+    actions = tuple([ACTIONS[kind](*of) for kind, *of in golden["actions"]])
+    return Flow(golden["table"], golden["priority"], Match(**fields), actions)
 
 
 @pytest.mark.parametrize("golden", GOLDEN["flows"], ids=lambda golden: str(golden["name"]))
@@ -53,6 +80,7 @@ def test_a_flow_is_packed_as_by_os_ken(golden: dict[str, Any]) -> None:
     ("message", "name"),
     [
         (delete_flows(COOKIE), "delete"),
+        (forget_connections(7), "connections of zone 7 forgotten"),
         (flows_wanted(), "flows wanted"),
         (BARRIER, "barrier"),
         (Message(Kind.ECHO_REPLY, b"abc"), "echo reply of 'abc'"),
@@ -104,6 +132,14 @@ def test_a_hello_says_which_version_we_speak() -> None:
         (Flow(0, 1, Match(dl_type=0x800, nw_proto=6, tp_dst=65536)), "65536 does not fit into 2 bytes"),
         (Flow(256, 1, Match()), "out of range"),
         (Flow(0, 65536, Match()), "out of range"),
+        (Flow(0, 1, Match(dl_type=0x86DD, nw_src=IPv4Network("10.0.0.0/8"))), "of another IP version"),
+        (Flow(0, 1, Match(dl_type=0x800, nw_dst=IPv6Network("::/8"))), "of another IP version"),
+        (Flow(0, 1, Match(reg2=Masked(2, 1))), "bits outside of its mask"),
+        (Flow(0, 1, Match(ct_tp_dst=80)), "ct_tp_dst: cannot be matched without"),
+        (Flow(0, 1, Match(), (Load("reg2", 2, bits=1),)), "does not fit into 1 bits"),
+        (Flow(0, 1, Match(), (Load("reg2", 1, 32, 1),)), "does not fit"),
+        (Flow(0, 1, Match(), (Conjunction(1, 3, 2),)), "clause 3 of 2"),
+        (Flow(0, 1, Match(), (Track(1, mark=1),)), "not kept"),
         (Flow(0, 1, Match(), (GoTo(300),)), "out of range"),
         (Flow(0, 1, Match(), (Output(-1),)), "out of range"),
         (Flow(0, 1, Match(), (Output(1),) * 4094), "a flow of"),

@@ -14,7 +14,7 @@ from typing import Any
 
 from moorage.agent.pipeline import ALLOWED, FLAGS, RULES_IN, RULES_OUT, TRACKED, allow
 from moorage.domain.ids import NetworkId
-from moorage.seams.flow import ICMP, ICMPV6, IPV4, IPV6, SCTP, TCP, UDP, Conjunction, Flow, Masked, Match, Prefix
+from moorage.seams.flow import ICMP, ICMPV6, IPV4, IPV6, SCTP, TCP, UDP, Conjunction, Flow, Masked, Match
 from moorage.wire.messages import GroupRuleSpec, GroupSpec
 
 PLAIN, OF_MEMBERS = 30, 20  # priorities
@@ -69,15 +69,16 @@ def flows_of_group(number: int) -> list[Flow]:
     return [Flow(table, OF_MEMBERS, Match(conj_id=number), (allow,)) for table in _TABLES.values()]
 
 
-def flows_of_member(vlan: int, address: Prefix, numbers: Collection[int]) -> list[Flow]:
-    """An address that is a member of these groups."""
+def flows_of_member(vlan: int, address: str, numbers: Collection[int]) -> list[Flow]:
+    """An address, or a prefix, that is a member of these groups."""
+    member = ip_network(address)
     clauses = tuple([Conjunction(number, 1, 2) for number in sorted(numbers)])
-    dl_type = IPV4 if isinstance(address, IPv4Network) else IPV6
+    dl_type = IPV4 if isinstance(member, IPv4Network) else IPV6
     return [
         Flow(
             _TABLES[direction],
             OF_MEMBERS,
-            Match(reg6=vlan, dl_type=dl_type, ct_state=TRACKED, **{_REMOTE[direction]: address}),  # type: ignore[arg-type]
+            Match(reg6=vlan, dl_type=dl_type, ct_state=TRACKED, **{_REMOTE[direction]: member}),  # type: ignore[arg-type]
             clauses,
         )
         for direction in _TABLES
@@ -86,9 +87,9 @@ def flows_of_member(vlan: int, address: Prefix, numbers: Collection[int]) -> lis
 
 def members_of(
     groups: Iterable[GroupSpec], numbers: Mapping[str, int], vlans: Mapping[NetworkId, int]
-) -> Mapping[tuple[int, Prefix], frozenset[int]]:
+) -> Mapping[tuple[int, str], frozenset[int]]:
     """The members of the remote groups on these networks, with the numbers of all groups that each is in."""
-    found: dict[tuple[int, Prefix], set[int]] = {}
+    found: dict[tuple[int, str], set[int]] = {}
     for group in groups:
         number = numbers.get(group.id)
         if number is None:
@@ -96,7 +97,7 @@ def members_of(
         for network, address in group.members:
             vlan = vlans.get(NetworkId(network))
             if vlan is not None:
-                found.setdefault((vlan, ip_network(address)), set()).add(number)
+                found.setdefault((vlan, address), set()).add(number)
     return {member: frozenset(met) for member, met in found.items()}
 
 

@@ -7,7 +7,7 @@ from functools import partial
 from moorage.agent import floods, pipeline, places, rules
 from moorage.agent.places import Place
 from moorage.domain.ids import NetworkId, PortId
-from moorage.seams.flow import Flow, Prefix
+from moorage.seams.flow import Flow
 from moorage.seams.switch import DEAD_VLAN, Interface, Shared
 from moorage.wire.messages import GroupSpec
 
@@ -23,7 +23,7 @@ class SharedFlows:
     """
 
     _made: dict[str, tuple[object, tuple[Flow, ...]]] = field(default_factory=dict)  # by name, and of what
-    _met: tuple[object, Mapping[tuple[int, Prefix], frozenset[int]]] = (None, {})  # members, and of what
+    _met: tuple[object, Mapping[tuple[int, str], frozenset[int]]] = (None, {})  # members, and of what
 
     def of(
         self,
@@ -33,7 +33,8 @@ class SharedFlows:
         leaving: Collection[PortId],
     ) -> Shared:
         """All that can be told, by name. What is as it was is the same object as it was."""
-        unknown = {seen.network for port, seen in bridge.items() if _works(seen) and port not in {*ports, *leaving}}
+        spoken_for = ports.keys() | leaving
+        unknown = {bridge[port].network for port in bridge.keys() - spoken_for if _works(bridge[port])}
         services = {port: place for port, seen in bridge.items() if (place := _service(seen)) is not None}
         by_network: dict[NetworkId, list[Place]] = {}
         for place in (*(place for place, _ in ports.values()), *services.values()):
@@ -73,7 +74,7 @@ class SharedFlows:
 
     def _members(
         self, groups: Mapping[str, GroupSpec], numbers: Mapping[str, int], vlans: Mapping[NetworkId, int]
-    ) -> Mapping[tuple[int, Prefix], frozenset[int]]:
+    ) -> Mapping[tuple[int, str], frozenset[int]]:
         remotes = [groups[remote] for remote in numbers if remote in groups]
         of = [(remote.digest, numbers[remote.id]) for remote in remotes], vlans
         if self._met[0] != of:
