@@ -324,10 +324,14 @@ async def test_flows_that_ports_share_come_and_go_with_what_needs_them(world: Ri
 async def test_an_agent_that_was_restarted_finds_what_ports_share(world: Rig, switch: Switch) -> None:
     await switch.wire([], Shared({"base": (BASE,), "rules": (RULES,)}))
     async with world.connected() as restarted:
-        await restarted.wire([], Shared({"base": (BASE,)}, is_all=False))
+        base = (BASE,)
+        await restarted.wire([], Shared({"base": base}, is_all=False))
         assert len(world.shared()) == 2, "it does not know all yet"
-        await restarted.wire([], Shared({"base": (BASE,), "more": (MORE,)}))
+        await restarted.wire([], Shared({"base": base, "more": (MORE,)}))
         assert len(world.shared()) == 2
+        told = world.shared()
+        await restarted.wire([], Shared({"base": base, "more": (MORE,)}))
+        assert world.shared() == told
         await restarted.wire([], Shared({}))
     assert world.shared() == []
 
