@@ -10,17 +10,17 @@ import structlog
 
 from moorage.compute.expectations import Expectations, Expected
 from moorage.compute.images import Images
-from moorage.compute.nics import BindingFailed, Nics
+from moorage.compute.nics import BindingFailed, Nics, described
 from moorage.compute.patience import patiently
 from moorage.compute.records import Records
 from moorage.domain.errors import MoorageError, Unavailable, VirtualInterfaceCreateException
 from moorage.domain.hops import Fact, Hop, SubFact
-from moorage.domain.ids import Generation, HostName, PortId, ServerId, device_name
+from moorage.domain.ids import Generation, HostName, NetworkId, PortId, ServerId, device_name
 from moorage.domain.server import Server
 from moorage.kit.retry import retry
 from moorage.seams.clock import Clock
 from moorage.seams.hypervisor import Guest, GuestState, Hypervisor, Nic
-from moorage.seams.network_api import NetworkPort
+from moorage.seams.network_api import NetworkInfo, NetworkPort
 from moorage.seams.switch import Plugging, Vif
 from moorage.seams.timeline import Timeline
 
@@ -70,12 +70,12 @@ class Boot:
             raise NotOurs(f"server {server.id} has no attempt under way")
         bring = partial(patiently, partial(self.nics.bring, server, generation))
         ports = await retry(bring, on=BindingFailed, timeout=BINDING_PATIENCE)
-        nics = await patiently(partial(self.nics.describe, ports))
-        if not await patiently(partial(self.records.nics_known, server, nics)):
+        networks = await patiently(partial(self.nics.networks, ports))
+        if not await patiently(partial(self.records.nics_known, server, described(ports, networks))):
             raise NotOurs(server.id)
         if not await patiently(partial(self._was_let_run, server.id)):
             vifs = [_vif(server, port, generation) for port in ports]
-            await patiently(partial(self._hold, server, ports))
+            await patiently(partial(self._hold, server, ports, networks))
             await self._plug_and_wait(server, generation, ports, vifs)
         if not await patiently(partial(self.records.may_run, server)):
             raise NotOurs(server.id)
@@ -86,8 +86,10 @@ class Boot:
         """Whether the guest executes, or has and was paused: it was let run before a crash, and the wait is over."""
         return await self.hypervisor.state(server) in (GuestState.RUNNING, GuestState.PAUSED)
 
-    async def _hold(self, server: Server, ports: Sequence[NetworkPort]) -> None:
-        mtus = await self.nics.mtus(ports)
+    async def _hold(
+        self, server: Server, ports: Sequence[NetworkPort], networks: Mapping[NetworkId, NetworkInfo]
+    ) -> None:
+        mtus = {network.id: network.mtu for network in networks.values()}
         guest = Guest(
             server=server.id,
             name=server.hostname or server.name,

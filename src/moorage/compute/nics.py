@@ -114,33 +114,31 @@ class Nics:
         else:
             await self.network.unbind_port(port)
 
-    async def describe(self, ports: Sequence[NetworkPort]) -> Sequence[NicInfo]:
-        """What compute keeps of the ports, for its API."""
-        networks = await self._networks({port.network for port in ports})
-        return [
-            NicInfo(
-                port=port.id,
-                network=port.network,
-                network_name=networks[port.network].name if port.network in networks else port.network,
-                mac_address=port.mac,
-                addresses=port.addresses,
-                is_ours=bool(port.profile.get(MADE_KEY)),
-            )
-            for port in ports
-        ]
-
-    async def mtus(self, ports: Sequence[NetworkPort]) -> Mapping[NetworkId, int]:
-        """The MTU of each network of these ports, bytes."""
-        return {info.id: info.mtu for info in (await self._networks({port.network for port in ports})).values()}
-
-    async def _networks(self, ids: set[NetworkId]) -> Mapping[NetworkId, NetworkInfo]:
-        return {info.id: info for info in await self.network.networks(ids=sorted(ids))} if ids else {}
+    async def networks(self, ports: Sequence[NetworkPort]) -> Mapping[NetworkId, NetworkInfo]:
+        """The networks of these ports."""
+        ids = sorted({port.network for port in ports})
+        return {info.id: info for info in await self.network.networks(ids=ids)} if ids else {}
 
     async def _read(self, port_id: PortId) -> NetworkPort:
         found = await self.network.ports(ids=[port_id])
         if not found:
             raise NotFound(f"Port {port_id} could not be found.", kind="PortNotFound")
         return found[0]
+
+
+def described(ports: Sequence[NetworkPort], networks: Mapping[NetworkId, NetworkInfo]) -> Sequence[NicInfo]:
+    """What compute keeps of the ports, for its API."""
+    return [
+        NicInfo(
+            port=port.id,
+            network=port.network,
+            network_name=networks[port.network].name if port.network in networks else port.network,
+            mac_address=port.mac,
+            addresses=port.addresses,
+            is_ours=bool(port.profile.get(MADE_KEY)),
+        )
+        for port in ports
+    ]
 
 
 def is_ours(port: NetworkPort) -> bool:

@@ -1,7 +1,8 @@
 #!/bin/sh
 # What a guest runs: $1 is its directory, $2 the number of its NICs. It is off when its page server ends.
+# As few programs as can be: many guests that start at once share the processor with what boots them.
 export GUEST="$1"
-lease=$(dirname "$0")/lease.sh
+lease=${0%/*}/lease.sh
 echo "moorage-guest: up"
 number=0
 while [ "$number" -lt "$2" ]; do

@@ -3,13 +3,14 @@
 # Files of the machine (resolv.conf, the host's name) are not the guest's: it has a network namespace and nothing else.
 case "$1" in
     deconfig)
-        busybox ip -4 address flush dev "$interface"
-        busybox ip link set "$interface" up
+        busybox ifconfig "$interface" 0.0.0.0 up
         ;;
     bound | renew)
-        [ "$1" = renew ] || busybox ip -4 address flush dev "$interface"
-        [ "$1" = renew ] || busybox ip address add "$ip/$mask" dev "$interface"
-        [ -z "$mtu" ] || busybox ip link set "$interface" mtu "$mtu"
+        if [ "$1" = bound ]; then
+            busybox ifconfig "$interface" "$ip" netmask "$subnet" ${mtu:+mtu "$mtu"} up
+        elif [ -n "$mtu" ]; then
+            busybox ip link set "$interface" mtu "$mtu"
+        fi
         # Who reads option 121 ignores option 3, since it repeats the default route (RFC 3442).
         if [ -n "$staticroutes" ]; then
             event=$1
