@@ -28,7 +28,7 @@ class Pinging:
 
     def gap(self) -> float:
         """The longest time without an answer, in seconds."""
-        times = sorted(self.answered.values())
+        times = [*sorted(self.answered.values()), max(self.sent.values())]
         return max((later - earlier for earlier, later in pairwise(times)), default=float("inf"))
 
 

@@ -8,10 +8,12 @@ import pytest
 
 from moorage.adapters.netns.hypervisor import guest_name
 from moorage.adapters.world.reach import ping
-from moorage.app import boots
+from moorage.app import boots, processes
 from moorage.app.all_in_one import AllInOne, run_cloud
 from moorage.app.config import CloudSettings, HostKind
 from moorage.app.private_cloud import Access, at_hand
+from moorage.app.runtime import place_of
+from moorage.app.underlay import HOST
 from moorage.domain.ids import ServerId
 
 pytestmark = pytest.mark.timeout(60)
@@ -81,3 +83,8 @@ async def test_a_network_is_one_on_all_hosts_and_none_reaches_another(tmp_path: 
         for host, (server, _) in members["private"].items():
             for _, strange in members["other"].values():
                 assert not await found.reaches(host, server, strange, patience=0.6)
+        underlay = processes.mentioning(place_of(tmp_path) / HOST)
+        assert len(underlay) == 2  # its database server and its switch
+        processes.kill(underlay)
+        server, away = members["private"][HOSTS[0]][0], members["private"][HOSTS[1]][1]
+        assert await found.reaches(HOSTS[0], server, away, patience=5.0)

@@ -54,13 +54,21 @@ class Ups:
         assert found is not None
         return found
 
-    async def boot(self, name: str = "web") -> tuple[str, str, NetworkId]:
-        """A server with its address and its network."""
+    async def ask(self, name: str, network: str = "private") -> str:
+        """Ask for a server."""
         async with logged_in(account_in(self.state.clouds_yaml, "moorage")) as member:
-            server = await member.create_server(name, image=IMAGE, flavor=FLAVOR, network="private")
+            return await member.create_server(name, image=IMAGE, flavor=FLAVOR, network=network)
+
+    async def until(self, server: str, *status: str) -> None:
+        """Returns once the server and its port have this status."""
         async with asyncio.timeout(20):
-            while (await self.seen(server))[0] != "ACTIVE":
+            while (await self.seen(server))[:2] != status:
                 await asyncio.sleep(0.02)
+
+    async def boot(self, name: str = "web", network: str = "private") -> tuple[str, str, NetworkId]:
+        """A server with its address and its network."""
+        server = await self.ask(name, network)
+        await self.until(server, "ACTIVE", "ACTIVE")
         port = await self._port(server)
         return server, port["fixed_ips"][0]["ip_address"], NetworkId(port["network_id"])
 

@@ -2,13 +2,14 @@
 
 import asyncio
 from collections.abc import Sequence
+from functools import partial
 
 from tests.story.clouds import Story, story, until
 
 from moorage.adapters.memory.bus import MemoryBus
 from moorage.domain.events import EventName, ExternalEvent
 from moorage.domain.hops import HOPS, Hop, boot_of
-from moorage.domain.ids import PortId
+from moorage.domain.ids import PortId, ServerId
 from moorage.seams.external_events import Answer, ExternalEvents
 from moorage.seams.hypervisor import GuestState
 
@@ -513,3 +514,32 @@ async def test_after_the_bus_was_away_a_waiter_looks_at_once() -> None:
         assert await cloud.settled(server, within=0.3) == "ACTIVE"
         hops = cloud.hops(server)
         assert hops[Hop.RUNNING] - hops[Hop.PLUGGED] < 0.5  # well before the first look of its own
+
+
+async def is_held(cloud: Story, server: ServerId) -> bool:
+    return await cloud.world.hypervisor.state(server) is GuestState.HELD
+
+
+async def test_a_guest_that_dies_while_it_is_held_is_made_anew() -> None:
+    async with story() as cloud:
+        await cloud.host.agent.stop()
+        server = await cloud.create()
+        await until(partial(is_held, cloud, server), within=5)
+        cloud.world.hypervisor.dies(server)
+        cloud.host.agent.start()
+        assert await cloud.settled(server, within=20) == "ACTIVE"
+        assert await cloud.world.hypervisor.state(server) is GuestState.RUNNING
+        assert (await cloud.port(server))["status"] == "ACTIVE"
+
+
+async def test_a_boot_whose_guest_dies_again_and_again_fails() -> None:
+    async with story() as cloud:
+        server = await cloud.create()
+
+        async def has_failed() -> bool:
+            if await is_held(cloud, server):
+                cloud.world.hypervisor.dies(server)
+            return await cloud.status(server) == "ERROR"
+
+        await until(has_failed, within=10, every=0.0002)
+        assert await cloud.no_trace(server) == ""

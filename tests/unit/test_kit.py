@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from functools import partial
 from itertools import pairwise
 
 import pytest
@@ -90,6 +91,19 @@ async def test_a_key_is_free_in_the_moment_that_its_job_ends() -> None:
         assert jobs.busy("a") == "look"
 
 
+async def test_a_key_is_idle_when_its_jobs_have_ended() -> None:
+    jobs: PerKey[str] = PerKey()
+    began = asyncio.get_running_loop().time()
+
+    async with owned(jobs):
+        await jobs.idle("a")
+        jobs.start("a", "boot#1", for_ever)
+        jobs.start("a", "boot#2", partial(asyncio.sleep, 3), instead=True)
+        await jobs.idle("a")
+        assert jobs.busy("a") is None
+        assert asyncio.get_running_loop().time() - began == 3
+
+
 async def test_a_job_without_an_owner_is_not_started() -> None:
     assert not PerKey[str]().start("a", "boot", for_ever)
 
@@ -112,6 +126,9 @@ async def test_a_slot_stops_and_starts_fresh_lives() -> None:
         slot.start()
         await asyncio.sleep(0.1)
         assert lives == 2
+        slot.restart()
+        await asyncio.sleep(0.1)
+        assert lives == 3
         owner.cancel()
 
 

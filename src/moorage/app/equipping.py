@@ -18,7 +18,7 @@ from moorage.adapters.qemu.command_line import Accelerator
 from moorage.app import underlay
 from moorage.app.config import CloudSettings, HostKind
 from moorage.app.hosts import Equipment, Runner, no_vlans
-from moorage.app.switch_start import start_switch
+from moorage.app.switch_start import kept_switch, start_switch
 from moorage.app.underlay import Joining, Underlay
 from moorage.app.worlds import Worlds, host_names
 from moorage.compute.manager import Capacity
@@ -66,7 +66,10 @@ async def equip(
     """The adapters of hosts that are real, and what must run for all of them."""
     names = host_names(settings.hosts)
     uid_map = await asyncio.to_thread(Path(f"/proc/{worlds.holder.pid}/uid_map").read_text)
-    joined = await start_underlay(worlds.world(underlay.HOST), worlds.sockets) if len(names) > 1 else None
+    joined: Underlay | None = None
+    shared: Sequence[Runner] = ()
+    if len(names) > 1:
+        joined, shared = await start_underlay(worlds.world(underlay.HOST), worlds.sockets)
     equipment = []
     for number, name in enumerate(names, start=1):
         joining = None if joined is None else joined.joining(number, name)
@@ -74,7 +77,7 @@ async def equip(
         host = await on_open_vswitch(name, settings, world, worlds.sockets, accelerator, uid_map, joining, worlds.id)
         equipment.append(host)
         worlds.guests.append(host.hypervisor)
-    return equipment, () if joined is None else [("underlay", joined.switch.run)]
+    return equipment, shared
 
 
 async def find_accelerator(settings: CloudSettings, progress: Callable[[str], None]) -> Accelerator:
@@ -131,6 +134,7 @@ async def on_open_vswitch(
         runners=[
             ("switch, as compute sees it", plugging.run),
             ("bridge", partial(_bridge, plugging, world, joining)),
+            *kept_switch(world, rundir),
             *runners,
         ],
         world=world,
@@ -184,14 +188,15 @@ async def _check(switch: "OvsSwitch", joining: Joining | None) -> None:
         await joining.check()
 
 
-async def start_underlay(world: World, runtime: Path) -> Underlay:
-    """The switch that joins hosts, in a world of its own."""
+async def start_underlay(world: World, runtime: Path) -> tuple[Underlay, Sequence[Runner]]:
+    """The switch that joins hosts, in a world of its own, and what must run for it."""
     from moorage.adapters.ovsdb.switch import OvsSwitch
 
     rundir = runtime / underlay.HOST
     await asyncio.to_thread(partial(rundir.mkdir, parents=True, exist_ok=True))
     await start_switch(world, rundir)
-    return Underlay(OvsSwitch(rundir, name=underlay.BRIDGE, fail_mode="standalone"))
+    switch = OvsSwitch(rundir, name=underlay.BRIDGE, fail_mode="standalone")
+    return Underlay(switch), [("underlay", switch.run), *kept_switch(world, rundir)]
 
 
 def _real_capacity(kind: HostKind, hosts: int) -> Capacity:

@@ -83,9 +83,13 @@ class Host:
     """A host with its two services."""
 
     equipment: Equipment
-    compute: ComputeHost
     agent: Slot
-    slot: Slot = field(repr=False)
+    slot: Slot = field(repr=False)  # of compute
+    lives: list[ComputeHost]  # of compute: the present one
+
+    @property
+    def compute(self) -> ComputeHost:
+        return self.lives[0]
 
     async def run(self) -> Never:
         with structlog.contextvars.bound_contextvars(host=self.equipment.name):  # on each line of its tasks
@@ -100,9 +104,15 @@ class Host:
 
 
 def make_host(equipment: Equipment, outside: Outside) -> Host:
-    """The host's services on its adapters. Each life of the agent starts from nothing."""
-    compute = _compute(equipment, outside)
-    return Host(equipment, compute, Slot(partial(_agent_life, equipment, outside)), Slot(compute.run))
+    """The host's services on its adapters. Each life of theirs starts from nothing."""
+    lives = [_compute(equipment, outside)]
+    agent, compute = partial(_agent_life, equipment, outside), partial(_compute_life, equipment, outside, lives)
+    return Host(equipment, Slot(agent), Slot(compute), lives)
+
+
+async def _compute_life(equipment: Equipment, outside: Outside, lives: list[ComputeHost]) -> Never:
+    lives[:] = [_compute(equipment, outside)]
+    await lives[0].run()
 
 
 def _compute(equipment: Equipment, outside: Outside) -> ComputeHost:

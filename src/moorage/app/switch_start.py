@@ -1,13 +1,18 @@
-"""Open vSwitch started in a host's world: its database, the database's server, the switch itself."""
+"""Open vSwitch in a host's world: its database, the database's server, the switch itself; started, and kept alive."""
 
 import asyncio
 import os
-from collections.abc import Mapping, Sequence
+import socket
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
+from typing import Never
 
+from moorage.app.keeping import keep_running
 from moorage.domain.errors import Unavailable
 from moorage.seams.world import World
 
+DATABASE_SERVER, VSWITCHD = "ovsdb-server", "ovs-vswitchd"  # what they are called in the world
 SOCKET_WITHIN = 5.0  # seconds
 DATABASE_WITHIN = 10.0  # seconds
 
@@ -16,23 +21,49 @@ async def start_switch(world: World, rundir: Path) -> None:
     """With an empty database, if it has none yet; what runs already is kept. Raises Unavailable."""
     from moorage.adapters.ovsdb import processes
 
-    environment = processes.environment(rundir, os.environ)
     if not (rundir / processes.DATABASE).exists():
         tool, words = processes.create_database(rundir), rundir / "ovsdb-tool.log"
-        await run_to_its_end(world, tool, words, environment=environment)
-    await world.start("ovsdb-server", processes.ovsdb_server(rundir), environment=environment)
-    await until_exists(rundir / "db.sock")  # ovs-vswitchd tries a missing one again only after a second
-    await world.start("ovs-vswitchd", processes.vswitchd(rundir), environment=environment)
+        await run_to_its_end(world, tool, words, environment=processes.environment(rundir, os.environ))
+    await _start_database(world, rundir)
+    await _start_vswitchd(world, rundir)
 
 
-async def until_exists(path: Path) -> None:
-    """Wait for a file that another process makes. Raises Unavailable after 5 s."""
+def kept_switch(world: World, rundir: Path) -> Sequence[tuple[str, Callable[[], Awaitable[Never]]]]:
+    """What must run for a started switch to be started again whenever it dies."""
+    return [
+        (f"keeping {name}", partial(keep_running, world, name, partial(start, world, rundir)))
+        for name, start in ((DATABASE_SERVER, _start_database), (VSWITCHD, _start_vswitchd))
+    ]
+
+
+async def _start_database(world: World, rundir: Path) -> None:
+    from moorage.adapters.ovsdb import processes
+
+    environment = processes.environment(rundir, os.environ)
+    await world.start(DATABASE_SERVER, processes.ovsdb_server(rundir), environment=environment)
+
+
+async def _start_vswitchd(world: World, rundir: Path) -> None:
+    from moorage.adapters.ovsdb import processes
+
+    await until_listening(rundir / "db.sock")  # it tries one that does not answer again only after a second
+    environment = processes.environment(rundir, os.environ)
+    await world.start(VSWITCHD, processes.vswitchd(rundir), environment=environment)
+
+
+async def until_listening(path: Path) -> None:
+    """Wait for somebody who listens on a socket. Raises Unavailable after 5 s."""
     try:
         async with asyncio.timeout(SOCKET_WITHIN):
-            while not path.exists():  # noqa: ASYNC110, ASYNC240 - the outside world, and a stat of a local path
+            while not _listens(path):  # noqa: ASYNC110 - the outside world
                 await asyncio.sleep(0.002)
     except TimeoutError:
-        raise Unavailable(f"{path.name} has not appeared: see the log beside it") from None
+        raise Unavailable(f"nobody listens on {path.name}: see the log beside it") from None
+
+
+def _listens(path: Path) -> bool:
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_NONBLOCK) as client:
+        return client.connect_ex(str(path)) == 0
 
 
 async def run_to_its_end(

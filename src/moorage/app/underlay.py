@@ -5,27 +5,36 @@ before the first agent begins: hosts may outlive the process that knew it.
 """
 
 import asyncio
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 from moorage.agent.plan import vlans_of
 from moorage.domain.errors import Unavailable
-from moorage.domain.ids import HostName, NetworkId
+from moorage.domain.ids import HostName, NetworkId, PortId
+from moorage.seams.switch import Interface
 from moorage.seams.world import World
-
-if TYPE_CHECKING:
-    from moorage.adapters.ovsdb.switch import OvsSwitch
 
 HOST = "underlay"  # of the holder; it is none of the cloud's
 BRIDGE = "br-underlay"
 UPLINK = "uplink"  # on every host
 
 
+class Bridge(Protocol):
+    """What is asked of a switch here (adapters/ovsdb/switch.py)."""
+
+    async def ensure_bridge(self) -> None: ...
+
+    async def add_uplink(self, device: str) -> None: ...
+
+    async def look(self) -> Mapping[PortId, Interface]: ...
+
+
 @dataclass(frozen=True)
 class Underlay:
-    """Give `switch.run` to a supervisor, and a `joining` to each host."""
+    """Give each host a `joining`; `switch` must be kept connected."""
 
-    switch: "OvsSwitch"
+    switch: Bridge
     vlans: dict[NetworkId, int] = field(default_factory=dict)
     joinings: list["Joining"] = field(default_factory=list)
 
@@ -57,7 +66,7 @@ class Joining:
     name: HostName
     is_joined: asyncio.Event = field(default_factory=asyncio.Event)
 
-    async def join(self, host: World, switch: "OvsSwitch") -> None:
+    async def join(self, host: World, switch: Bridge) -> None:
         """Once the host's bridge is there."""
         await self.underlay.cable(self.number, host)
         await switch.add_uplink(UPLINK)

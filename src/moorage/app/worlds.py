@@ -152,7 +152,8 @@ class LastingWorlds:
         worlds = self._worlds
         assert worlds is not None
         assert isinstance(worlds.holder, LivingHolder)
-        is_orderly = kind is None or issubclass(kind, asyncio.CancelledError)
+        me = asyncio.current_task()
+        is_orderly = kind is None or (me is not None and me.cancelling() > 0)  # whatever else fails meanwhile
         if is_orderly or not worlds.is_used:
             await end_world(self._place, worlds.holder, worlds.guests, self._say)
         else:

@@ -13,7 +13,7 @@ from moorage.compute.images import Images
 from moorage.compute.nics import BindingFailed, Nics, described
 from moorage.compute.patience import patiently
 from moorage.compute.records import Records
-from moorage.domain.errors import MoorageError, Unavailable, VirtualInterfaceCreateException
+from moorage.domain.errors import MoorageError, NotFound, Unavailable, VirtualInterfaceCreateException
 from moorage.domain.hops import Fact, Hop, SubFact
 from moorage.domain.ids import Generation, HostName, NetworkId, PortId, ServerId, device_name
 from moorage.domain.server import Server
@@ -28,6 +28,7 @@ log = structlog.get_logger(__name__)
 
 BINDING_PATIENCE = 4.0  # seconds for an agent that was only restarted to be heard again; then another host may do
 LAST_LOOK = 5.0  # seconds for the look before giving up
+GUEST_DEATHS = 2  # how often a guest may die while it is held, before its boot fails
 SHORTEST_PLUG = 5.0  # seconds that plugging gets in any case, also in a re-run when time is up
 
 
@@ -79,8 +80,20 @@ class Boot:
             await self._plug_and_wait(server, generation, ports, vifs)
         if not await patiently(partial(self.records.may_run, server)):
             raise NotOurs(server.id)
-        await patiently(partial(self.hypervisor.resume, server.id))
+        await self._let_run(server, ports)
         self._tell(Hop.RUNNING, server)
+
+    async def _let_run(self, server: Server, ports: Sequence[NetworkPort]) -> None:
+        """The held guest runs. One that died while it was held is made anew: its ports are as ready as they were."""
+        for _ in range(GUEST_DEATHS):
+            try:
+                await patiently(partial(self.hypervisor.resume, server.id))
+            except NotFound:
+                log.warning("the guest died while it was held; it is made anew", server=server.id)
+                await patiently(partial(self._hold, server, ports))
+            else:
+                return
+        await patiently(partial(self.hypervisor.resume, server.id))
 
     async def _was_let_run(self, server: ServerId) -> bool:
         """Whether the guest executes, or has and was paused: it was let run before a crash, and the wait is over."""

@@ -46,12 +46,14 @@ class ComputeHost:
     bus: Bus
     capacity: Capacity
     jobs: PerKey[ServerId] = field(default_factory=PerKey)
+    _looks: PerKey[ServerId] = field(default_factory=PerKey)  # after guests that ended, once no job of theirs goes on
 
     async def run(self) -> Never:
         """Serve the host until cancelled. A job that is cut off is found unfinished and run again at the next start."""
         await supervise(
             [
                 ("jobs", self.jobs.run),
+                ("looks after ends", self._looks.run),
                 ("messages", partial(self.bus.serve, f"compute.{self.boot.host}", self.handle)),
                 ("heartbeat", self._beat),
                 ("reconcile", self._reconcile),
@@ -257,8 +259,12 @@ class ComputeHost:
 
     async def _watch_ended(self) -> None:
         async for server in self.boot.hypervisor.ended():
-            if self.jobs.busy(server) is None:
-                await self._guest_ended(server)
+            self._looks.start(server, "look", partial(self._look_after_end, server))
+
+    async def _look_after_end(self, server: ServerId) -> None:
+        """A guest may end in the midst of a job, which may have known of it, or not."""
+        await self.jobs.idle(server)
+        await patiently(partial(self._guest_ended, server))
 
     async def _guest_ended(self, server_id: ServerId) -> None:
         """A guest that runs no more though its record says so."""

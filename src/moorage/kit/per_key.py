@@ -41,6 +41,11 @@ class PerKey(Generic[K]):
         found = self._running.get(key)
         return found.name if found else None
 
+    async def idle(self, key: K) -> None:
+        """Returns when no job is under way for `key`."""
+        while (found := self._running.get(key)) is not None and not found.task.done():
+            await asyncio.wait([found.task])
+
     def start(self, key: K, name: str, job: Callable[[], Awaitable[None]], *, instead: bool = False) -> bool:
         """Start a job unless one of the same name is under way, or (with `instead`) after cancelling another.
 

@@ -39,6 +39,11 @@ class Slot:
         self._is_wanted = True
         self._changed.set()
 
+    def restart(self) -> None:
+        """Cut off the life that is under way, as a crash would; another one begins at once."""
+        if self._life is not None:
+            self._life.cancel()
+
     async def stop(self) -> None:
         """End the life that is under way; returns when it has ended."""
         self._is_wanted = False

@@ -1,0 +1,147 @@
+"""Each part of a host is killed at each hop of a boot, and the boot ends ACTIVE, with an address.
+
+Of QEMU guests, which take seconds to boot, only some are tried, or all with --every-death.
+"""
+
+import asyncio
+import subprocess
+import sys
+import tempfile
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
+import pytest_asyncio
+from tests.real.deaths import AT, Deaths, fell_at
+from tests.real.pinging import pinging
+from tests.real.test_lives_on import Ups
+from tests.shell import a_shell
+
+from moorage.adapters.dnsmasq.dhcp import server_name
+from moorage.app import boots
+from moorage.app.all_in_one import run_cloud
+from moorage.app.config import CloudSettings, HostKind
+from moorage.app.private_cloud import at_hand
+from moorage.app.state import default_cache_dir
+from moorage.domain.hops import Hop
+
+pytestmark = [pytest.mark.timeout(120), pytest.mark.asyncio(loop_scope="module")]
+
+# In this order: an ovs-vswitchd that was just started is in no hurry to connect again, but sooner than an older one.
+VICTIMS = ("agent", "compute", "dnsmasq", "ovs-vswitchd", "ovsdb-server")
+CELLS = [(victim, hop) for hop in AT for victim in VICTIMS]
+HEALED_WITHIN = 2.0  # seconds
+HELD = (Hop.PLUGGED, Hop.SEEN, Hop.WIRED, Hop.READY)  # while there is a QEMU that does not run yet
+FEW_CELLS = [("guest", Hop.PLUGGED), ("guest", Hop.READY), ("compute", Hop.WIRED), ("ovs-vswitchd", Hop.SEEN)]
+
+
+@asynccontextmanager
+async def cloud_of(kind: HostKind) -> AsyncIterator[Deaths]:
+    """A cloud with a server, so that its DHCP server runs."""
+    with tempfile.TemporaryDirectory(prefix="m", dir="/tmp") as directory:
+        settings = CloudSettings(state_dir=Path(directory), host_kind=kind, port=0, cache_dir=default_cache_dir())
+        async with run_cloud(settings) as cloud, at_hand(cloud) as access:
+            deaths = Deaths(cloud, access)
+            deaths.first = await deaths.boot()
+            assert await deaths.settled(deaths.first, "ACTIVE", "ACTIVE")
+            yield deaths
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def netns() -> AsyncIterator[Deaths]:
+    async with cloud_of(HostKind.NETNS) as deaths:
+        yield deaths
+
+
+@pytest.mark.parametrize(
+    ("victim", "pause"),
+    [
+        ("agent", 0.0),
+        ("compute", 0.0),
+        ("dnsmasq", 0.0),
+        ("ovs-vswitchd", HEALED_WITHIN),
+        ("ovsdb-server", HEALED_WITHIN),  # the userspace datapath stands still until ovs-vswitchd has it again
+    ],
+)
+async def test_a_death_is_healed_while_guests_talk(netns: Deaths, victim: str, pause: float) -> None:
+    """Nothing is lost where nothing may be; where the switch itself dies, packets pass again soon."""
+    address = await boots.addressed(netns.access, netns.first)
+    port = await netns.access.admin.port_of(netns.first)
+    [host] = netns.cloud.hosts
+    assert host.equipment.world is not None
+    assert address is not None
+    assert port is not None
+    async with pinging(host.equipment.world, server_name(port["network_id"]), address) as pings:
+        netns.kill(victim)
+        await asyncio.sleep(HEALED_WITHIN)
+    if pause == 0.0:
+        assert pings.lost() == []
+    assert pings.gap() < (pause or 0.5)
+    assert await netns.settled(netns.first, "ACTIVE", "ACTIVE")
+    assert (await netns.access.admin.port_of(netns.first)) == port  # its generation is the same
+
+
+@pytest.mark.parametrize(("victim", "hop"), CELLS)
+async def test_a_boot_comes_through_a_death(netns: Deaths, victim: str, hop: Hop) -> None:
+    server = await netns.boot(victim, hop)
+    assert netns.fell_at(hop)
+    assert await netns.settled(server, "ACTIVE", "ACTIVE"), await netns.seen(server)
+    assert await boots.addressed(netns.access, server, limit=10.0) is not None
+    assert await boots.gone(netns.access, server)
+
+
+async def test_a_guest_that_dies_when_it_runs_is_shutoff(netns: Deaths) -> None:
+    server = await netns.boot("guest", Hop.RUNNING)
+    assert netns.fell_at(Hop.RUNNING)
+    assert await netns.settled(server, "SHUTOFF", "DOWN"), await netns.seen(server)
+    port = await netns.access.admin.port_of(server)
+    assert port is not None
+    assert not await netns.cloud.switch_has_port(port["id"])
+    assert await boots.gone(netns.access, server)
+
+
+async def test_boots_of_qemu_guests_come_through_deaths(request: pytest.FixtureRequest) -> None:
+    cells = FEW_CELLS
+    if request.config.getoption("--every-death"):
+        cells = [*CELLS, *(("guest", hop) for hop in HELD)]
+    async with cloud_of(HostKind.QEMU) as qemu:
+        servers = []
+        for victim, hop in cells:
+            servers.append(await qemu.boot(victim, hop))
+            assert qemu.fell_at(hop)
+            assert await qemu.settled(servers[-1], "ACTIVE", "ACTIVE"), (victim, hop, await qemu.seen(servers[-1]))
+        last = await qemu.boot("guest", Hop.RUNNING)
+        assert await qemu.settled(last, "SHUTOFF", "DOWN")
+        for cell, server in zip(cells, servers, strict=True):
+            assert await boots.addressed(qemu.access, server) is not None, cell
+
+
+async def test_boots_come_through_the_death_of_the_whole_process(tmp_path: Path) -> None:
+    """Each life takes over what the one before has left, and dies at a hop of a boot of its own."""
+    with a_shell(tmp_path, patience=50) as shell:
+        ups = Ups(shell)
+        try:
+            servers = [await dies_at(ups, hop) for hop in AT]
+            ups.up()
+            for server, hop in zip(servers, AT, strict=True):
+                await ups.until(server, "ACTIVE", "ACTIVE")
+                await ups.said(server, "moorage-guest: address"), hop
+        finally:
+            assert shell.moorage("down", "--purge").returncode == 0
+        assert ups.nothing_is_left()
+
+
+async def dies_at(ups: Ups, hop: Hop) -> str:
+    """A server at whose hop its `moorage up` was killed."""
+    command = [sys.executable, "-m", "tests.real.dying_up", ups.kind, hop]
+    environ = {**ups.shell.environ, "PYTHONPATH": f"{Path(__file__).parents[2]}"}
+    with subprocess.Popen(command, env=environ, stdout=subprocess.PIPE, text=True) as dying:
+        assert dying.stdout is not None
+        while not (line := dying.stdout.readline()).startswith("ready"):
+            assert line, "it did not start"
+        server = await ups.ask(f"web-{hop}")
+        died, _, told = dying.stdout.readline().partition(" of ")
+        assert died == "died"
+        assert fell_at(hop, [Hop(word) for word in told.split()])
+    return server
