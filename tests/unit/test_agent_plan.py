@@ -68,6 +68,13 @@ def test_a_known_port_that_is_not_what_it_was_is_news(changed: dict[str, Any]) -
     assert [found.port for found in fresh] == ["p"]
 
 
+def test_a_port_that_the_network_has_changed_is_news_and_gone_like_any_other() -> None:
+    stale = {PortId("p"): Known("g1", 7, is_up=True, is_stale=True)}
+    fresh, _ = news_of(bridge(interface(**WIRED)), stale)
+    assert [found.port for found in fresh] == ["p"]
+    assert news_of({}, stale) == ([], ["p"])
+
+
 def test_a_port_that_was_refused_is_asked_about_once() -> None:
     assert news_of(bridge(interface()), {PortId("p"): Known("g1", 7, is_up=False)}) == ([], [])
 

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from functools import partial
 from typing import Never
@@ -104,10 +104,10 @@ class Agent:
 
         Returns how many ports are left for later batches.
         """
-        dirty, self._dirty = self._dirty, set()
+        for port in self._dirty & self.known.keys():
+            self.known[port] = replace(self.known[port], is_stale=True)
+        self._dirty.clear()
         try:
-            for port in dirty:
-                self.known.pop(port, None)
             due, gone = self._due(bridge)
             if gone:
                 await self._let_go(gone, bridge)
@@ -117,7 +117,6 @@ class Agent:
             else:
                 await self.wiring.wire((), self.firewall.shared(bridge))
         except Exception:
-            self._dirty |= dirty
             self._work.set()
             raise
         left = len(due) - len(batch)

@@ -15,12 +15,14 @@ class Known:
     generation: str | None
     ofport: int
     is_up: bool  # False: asked, and not to be wired (not bound here, or switched off)
+    is_stale: bool = False  # the network said since that it is not what it was
 
 
 def news_of(bridge: Mapping[PortId, Interface], known: Mapping[PortId, Known]) -> tuple[list[Interface], list[PortId]]:
     """The servers' ports that must be looked at, and those that are gone.
 
-    To be looked at: never seen, of a new generation, on another ofport, or no longer wired (vswitchd was restarted).
+    To be looked at: never seen, of a new generation, on another ofport, stale, or no longer wired (vswitchd was
+    restarted).
     A port without a valid ofport is not looked at: it would be reported ready before there is a device.
     """
     fresh = []
@@ -30,6 +32,7 @@ def news_of(bridge: Mapping[PortId, Interface], known: Mapping[PortId, Known]) -
         before = known.get(port)
         if (
             before is None
+            or before.is_stale
             or before.generation != interface.generation
             or before.ofport != interface.ofport
             or (before.is_up and not is_wired(interface))
