@@ -11,12 +11,14 @@ from functools import partial
 
 import pytest
 from sqlalchemy import text
+from sqlalchemy.orm import Session
 from structlog.testing import capture_logs
 from tests.contract.conftest import Opened, in_postgresql
 from tests.contract.test_network_store import P1, P2, Still, drain, network, numbered, subnet
 from tests.postgresql import Server
 from tests.unit.ports import HOST, NOW, bind, report
 
+from moorage.adapters.database import network_subnets as subnet_work
 from moorage.adapters.database.engine import Database
 from moorage.adapters.database.network import SqlNetworkStore
 from moorage.adapters.database.network_tables import NETWORK
@@ -34,7 +36,9 @@ from moorage.domain.errors import Conflict, Invalid, Unavailable
 from moorage.domain.events import EventName, OutboxItem, judge
 from moorage.domain.port import reported_down, reported_up
 
+pytestmark = pytest.mark.timeout(60)  # the first waits for the server to be made
 GONE = "(No such file or directory|Connection refused)"  # its socket
+WHO_HOLDS_42 = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND objid = 42 AND granted"
 AT_ONCE = 5.0  # seconds: far more than it takes, far less than it would without being called
 
 
@@ -228,6 +232,50 @@ async def test_a_lost_connection_in_mid_transaction_is_unavailable_and_nothing_i
         with pytest.raises(Unavailable):
             await database.run("being cut off", lambda session: session.execute(kill))
         await database.check()
+
+
+async def test_units_of_work_have_their_turn_in_the_order_of_coming(shared: Opened) -> None:
+    """However many come again and again: none is passed over until its time is up."""
+    rounds = [0] * 20
+    most_ahead = 0
+
+    async with shared(NETWORK) as database:
+
+        async def come(number: int) -> None:
+            nonlocal most_ahead
+            while max(rounds) < 10:
+                await database.check()
+                rounds[number] += 1
+                most_ahead = max(most_ahead, rounds[number] - min(rounds))
+
+        await asyncio.gather(*(database.check() for _ in range(CONNECTIONS)))
+        await asyncio.gather(*(come(number) for number in range(len(rounds))))
+    assert most_ahead <= 2
+
+
+async def test_what_is_cancelled_in_mid_transaction_is_not_done_and_holds_nothing(shared: Opened) -> None:
+    locked = text("SELECT pg_advisory_xact_lock(42)")
+
+    async with shared(NETWORK) as database, shared(NETWORK) as other:
+
+        def work(session: Session) -> None:
+            subnet_work.create_networks(session, [network()])
+            session.flush()
+            session.execute(locked)
+            session.execute(text("SELECT pg_sleep(60)"))
+
+        async with asyncio.TaskGroup() as group:
+            tasks = [group.create_task(database.run("taking long", work)) for _ in range(CONNECTIONS)]
+            await asyncio.sleep(0)
+            async with asyncio.timeout(AT_ONCE):
+                while not await other.run("asking", lambda session: session.scalar(text(WHO_HOLDS_42))):
+                    await asyncio.sleep(0.01)
+            for task in tasks:
+                task.cancel()
+        async with asyncio.timeout(AT_ONCE):
+            await other.run("locking", lambda session: session.execute(locked))
+            await asyncio.gather(*(database.check() for _ in range(CONNECTIONS * 2)))
+        assert await SqlNetworkStore(database, Still()).networks(None) == []
 
 
 @contextmanager

@@ -63,6 +63,7 @@ class PostgresDatabase:
         self._limit = limit
         self._schema = schema
         self._engine = _engine(url, schema)
+        self._turns = asyncio.Semaphore(CONNECTIONS)  # first come, first served, which the pool's own queue is not
         self._bells: list[PostgresBell] = []
 
     async def run(self, act: str, work: Callable[[Session], T]) -> T:
@@ -82,7 +83,7 @@ class PostgresDatabase:
             with session.begin():
                 return work(session)
 
-        async with AsyncSession(self._engine, expire_on_commit=False) as session:
+        async with self._turns, AsyncSession(self._engine, expire_on_commit=False) as session:
             return await session.run_sync(unit)
 
     async def check(self) -> None:
@@ -215,7 +216,6 @@ def _engine(url: str, schema: Schema, *, command_limit: float | None = LIMIT) ->
         async_creator=lambda: connect(url, schema, command_limit=command_limit),
         pool_size=CONNECTIONS,
         max_overflow=0,
-        pool_timeout=LIMIT,
     )
 
     @event.listens_for(engine.sync_engine, "checkout")

@@ -7,11 +7,10 @@ from urllib.parse import urlsplit
 
 from asyncpg.exceptions import InterfaceError, PostgresError
 from sqlalchemy.exc import DBAPIError
-from sqlalchemy.exc import TimeoutError as NoneFree
 
 from moorage.domain.errors import Conflict, Full, Invalid, MoorageError, Unavailable
 
-_FOREIGN = (DBAPIError, PostgresError, InterfaceError, OSError, NoneFree)
+_FOREIGN = (DBAPIError, PostgresError, InterfaceError, OSError)
 
 
 def shown(url: str) -> str:
@@ -59,8 +58,6 @@ def _said(error: Exception) -> str:
     match bare:
         case TimeoutError():
             return "it did not answer in time"
-        case NoneFree():
-            return "too much is waiting for it"
         case OSError(errno=int(number)) if number > 0:
             return os.strerror(number)
         case OSError(strerror=str(text)):
