@@ -5,6 +5,7 @@ import os
 import signal
 import socket
 import struct
+import subprocess
 import sys
 import time
 from collections.abc import AsyncIterator
@@ -34,6 +35,33 @@ async def test_a_namespace_is_made_once_and_has_its_loopback(world: World) -> No
     await world.make_namespace("guest-1")
     assert await world.namespaces() == {"guest-1"}
     assert await world.links("guest-1") == {"lo"}
+
+
+async def test_a_namespace_passes_no_packets_on(world: World, tmp_path: Path) -> None:
+    await world.make_namespace("dhcp-1")
+    log = tmp_path / "log"
+    told = "cat /proc/sys/net/ipv4/ip_forward /proc/sys/net/ipv6/conf/all/forwarding; echo; echo told"
+    await world.start("reader", ["sh", "-c", told], namespace="dhcp-1", log=log)
+    async with asyncio.timeout(5):
+        while not (log.exists() and log.read_text().endswith("told\n")):
+            await asyncio.sleep(0.01)
+    assert "1" not in log.read_text()
+
+
+def test_a_namespace_passes_none_on_where_the_machine_is_set_to() -> None:
+    script = """if True:
+        from pathlib import Path
+        from moorage.adapters.world import kernel
+        kernel.become_root_of_own_users()
+        kernel.unshare(kernel.CLONE_NEWNET)
+        forwarding = Path("/proc/sys/net/ipv4/ip_forward")
+        forwarding.write_text("1")
+        before = forwarding.read_text()
+        kernel.forward_nothing()
+        print(before, forwarding.read_text())
+    """
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["1", "0"]
 
 
 async def test_a_removed_namespace_is_gone_with_its_processes(world: World) -> None:

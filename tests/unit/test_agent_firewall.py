@@ -196,6 +196,23 @@ async def test_what_changes_is_asked_for_at_once_and_what_changes_meanwhile_toge
         running.cancel()
 
 
+async def test_what_changes_while_a_group_is_asked_for_the_first_time_is_not_missed() -> None:
+    network = Network(takes=0.1)
+    network.tell("g")
+    host = Host(network)
+    async with asyncio.TaskGroup() as tasks:
+        running = tasks.create_task(host.firewall.run(lambda: None))
+        learning = tasks.create_task(host.firewall.learn(["g"]))
+        await asyncio.sleep(0.05)  # what it is has been read, and is on its way
+        network.tell("g", "10.0.0.1", digest="2")
+        host.firewall.changed(["g"])
+        await learning
+        assert host.firewall.groups["g"].digest == "1"
+        await asyncio.sleep(0.2)
+        running.cancel()
+    assert host.firewall.groups["g"].digest == "2"
+
+
 async def test_a_network_that_does_not_answer_is_asked_again() -> None:
     network = Network(is_silent=True)
     network.tell("g")

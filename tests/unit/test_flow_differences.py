@@ -1,6 +1,6 @@
 """Which messages make one set of flows of another: only what differs, what is new before what goes."""
 
-from moorage.adapters.openflow.messages import Kind, delete_flows
+from moorage.adapters.openflow.messages import Kind, delete_flows, forget_connections
 from moorage.adapters.ovsdb.flows import PORT_BITS, SHARED, by_port, packed, packed_shared, prefix_of, to_send
 from moorage.domain.ids import PortId
 from moorage.seams.flow import Flow, Match, Normal
@@ -28,6 +28,15 @@ def test_what_is_new_is_sent_before_what_goes_is_deleted() -> None:
     before, after = packed(PORT, FLOWS[:3]), packed(PORT, FLOWS[1:])
     [gone], [new] = before.keys() - after.keys(), after.keys() - before.keys()
     assert to_send(after, set(before)) == [after[new], delete_flows(gone)]
+
+
+def test_connections_are_forgotten_where_a_port_is_new_and_nowhere_else() -> None:
+    before, after, elsewhere = packed(PORT, FLOWS[:2]), packed(PORT, FLOWS[1:3]), packed(PORT, FLOWS[2:])
+    assert to_send(before, set(), zone=7)[0] == forget_connections(7)
+    assert to_send(elsewhere, set(before), zone=7)[0] == forget_connections(7), "it has moved to another ofport"
+    assert forget_connections(7) not in to_send(after, set(before), zone=7)
+    assert to_send(before, set(before), zone=7) == []
+    assert forget_connections(7) not in to_send(before, set())
 
 
 def test_a_message_of_packed_flows_carries_its_cookie() -> None:

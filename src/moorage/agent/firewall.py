@@ -71,8 +71,8 @@ class Firewall:
     # ---- what the network says of groups
 
     def changed(self, groups: Iterable[str]) -> None:
-        """These groups are not what they were."""
-        if any(group in self.groups for group in groups):
+        """These groups are not what they were. While we ask it may be that the answer does not have it yet."""
+        if self._one_at_a_time.locked() or any(group in self.groups for group in groups):
             self._work.set()
 
     def changed_all(self) -> None:

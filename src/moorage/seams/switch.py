@@ -82,7 +82,7 @@ class Shared:
 class WirePlan:
     """What makes one port work: its VLAN, and its flows (which replace all flows the port had).
 
-    The connections of `zone`, where one is named, are forgotten when a port that had no flows gets these.
+    The connections of `zone`, where one is named, are forgotten when a port gets these that had none of them.
     """
 
     port: PortId

@@ -24,7 +24,7 @@ class World(Protocol):
     """One host's world. Names are the host's own; every method is repeatable and raises Unavailable when it fails."""
 
     async def make_namespace(self, name: str) -> None:
-        """A network namespace with its loopback up; an existing one is kept."""
+        """A network namespace with its loopback up, which forwards no packet; an existing one is kept."""
 
     async def remove_namespace(self, name: str) -> None:
         """The namespace, its links and every process that was started in it. A missing one is fine."""

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 from collections.abc import Set as AbstractSet
 from uuid import UUID
 
-from moorage.adapters.openflow.messages import Message, add_flow, delete_flows, with_cookie
+from moorage.adapters.openflow.messages import Message, add_flow, delete_flows, forget_connections, with_cookie
 from moorage.domain.ids import PortId
 from moorage.seams.flow import Flow
 
@@ -41,13 +41,15 @@ def packed_shared(flows: Iterable[Flow]) -> Packed:
     return _with_cookies({message.body: _digest(message.body) | SHARED for message in messages})
 
 
-def to_send(wanted: Packed, there: AbstractSet[int]) -> list[Message]:
+def to_send(wanted: Packed, there: AbstractSet[int], zone: int | None = None) -> list[Message]:
     """What makes a port's flows `wanted` of those that have the cookies `there`; what is in both is left alone.
 
     First what is new, then what goes, so that packets which may pass before and after pass all the time: a new flow
-    takes the place of one with the same table, priority and match.
+    takes the place of one with the same table, priority and match. A port that has none of its flows yet is new where
+    it is: the connections of its `zone` are somebody else's, and are forgotten first.
     """
-    return new_of(wanted, there) + [delete_flows(cookie) for cookie in sorted(there - wanted.keys())]
+    forgotten = [forget_connections(zone)] if zone is not None and not wanted.keys() & there else []
+    return forgotten + new_of(wanted, there) + [delete_flows(cookie) for cookie in sorted(there - wanted.keys())]
 
 
 def new_of(wanted: Packed, there: AbstractSet[int]) -> list[Message]:

@@ -185,11 +185,7 @@ def _prepared(plans: Sequence[WirePlan], found: Mapping[PortId, Rows], standing:
             work.refused[plan.port] = f"its flows make no sense: {error}"
             continue
         work.wanted[plan.port] = wanted
-        there = standing.of(plan.port)
-        messages = to_send(wanted, there)
-        if plan.zone is not None and not there:
-            messages.insert(0, forget_connections(plan.zone))
-        if messages:
+        if messages := to_send(wanted, standing.of(plan.port), plan.zone):
             work.messages[plan.port] = messages
     return work
 

@@ -40,6 +40,16 @@ def enter_network(descriptor: int) -> None:
     _check(_libc.setns(descriptor, CLONE_NEWNET), "setns")
 
 
+def forward_nothing() -> None:
+    """Let the network namespace that this thread is in pass on no packet; a new one has what the machine is set to.
+
+    Else a guest could have the namespace of a DHCP server, which every guest hears, hand its packets to others.
+    """
+    for path in ("/proc/sys/net/ipv4/ip_forward", "/proc/sys/net/ipv6/conf/all/forwarding"):
+        if Path(path).exists() and Path(path).read_text().strip() != "0":  # no IPv6 here, no file
+            _write(path, "0")
+
+
 def mount_own_proc() -> None:
     """In a new mount namespace: nothing mounted here is seen outside; /proc shows the own PID namespace."""
     _check(_libc.mount(None, b"/", None, _MS_REC | _MS_SLAVE, None), "mount /")

@@ -26,11 +26,13 @@ class NetworkNamespace:
     """A network namespace. It ends when it is closed and the last process in it has ended."""
 
     def __init__(self, home: int) -> None:
-        """A new one with its loopback up; `home` is the namespace that this thread is in, and comes back to."""
+        """A new one with its loopback up, which forwards nothing; `home` is the namespace that this thread is in, and
+        comes back to."""
         self._home = home
         self.descriptor = -1
         kernel.unshare(kernel.CLONE_NEWNET)
         try:
+            kernel.forward_nothing()
             self.descriptor = os.open("/proc/self/ns/net", os.O_RDONLY | os.O_CLOEXEC)
             self._netlink: Any = IPRoute()  # type: ignore[no-untyped-call]  # pyroute2 ships no complete types
         finally:
