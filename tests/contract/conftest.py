@@ -1,7 +1,4 @@
-"""Where stores are tried: on a SQLite in memory and in a file, and on a PostgreSQL that is started once for all.
-
-Where the bus is: in memory, and on a RabbitMQ that is started once for all.
-"""
+"""Where stores are tried: on a SQLite in memory and in a file, and on a PostgreSQL that is started once for all."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Iterator
@@ -12,14 +9,12 @@ import pytest
 from sqlalchemy import text
 from sqlalchemy.orm import Session
 from tests.postgresql import Server, postgresql
-from tests.rabbitmq import a_broker
 
 from moorage.adapters.database.engine import Database
 from moorage.adapters.database.postgresql import PostgresDatabase, upgrade_postgresql
 from moorage.adapters.database.schema import Schema
 from moorage.adapters.database.schemas import SCHEMAS
 from moorage.adapters.database.sqlite import open_sqlite
-from moorage.adapters.rabbitmq.broker import PrivateBroker
 
 Opened = Callable[[Schema], AbstractAsyncContextManager[Database]]
 
@@ -96,10 +91,3 @@ def opened(request: pytest.FixtureRequest, tmp_path: Path) -> Opened:
 def kept(request: pytest.FixtureRequest, tmp_path: Path) -> Opened:
     """The same, in a place that holds the next time what it held before."""
     return place(request, tmp_path)
-
-
-@pytest.fixture(scope="session")
-def broker() -> Iterator[PrivateBroker]:
-    """A RabbitMQ for all tests; each takes a vhost of its own."""
-    with a_broker() as running:
-        yield running

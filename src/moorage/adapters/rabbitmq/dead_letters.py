@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from typing import TypeVar
 
 from aiormq.abc import AbstractChannel, DeliveredMessage
+from pamqp.commands import Basic
 
 from moorage.adapters.rabbitmq import routes
 from moorage.adapters.rabbitmq.connecting import connect
@@ -95,6 +96,12 @@ def _require_his(letter: DeadLetter) -> None:
         raise Forbidden(f"{letter.sender} may not send to {letter.queue}: drop it, and look at that host")
 
 
+def _sender(about: Basic.Properties) -> str:
+    """Who sent it first; but a host's user speaks for itself only, also when it sets something aside."""
+    by = about.user_id or ""
+    return by if host_of(by) is not None else str((about.headers or {}).get("moorage-from", ""))
+
+
 def _letter(message: DeliveredMessage) -> DeadLetter:
     about = message.header.properties
     headers = about.headers or {}
@@ -104,7 +111,7 @@ def _letter(message: DeliveredMessage) -> DeadLetter:
         queue=str(headers.get("moorage-queue", "")),
         kind=about.message_type or "",
         why=str(headers.get("moorage-why", "")),
-        sender=str(headers.get("moorage-from", "")),
+        sender=_sender(about),
         sent_at=sent if isinstance(sent, datetime) else about.timestamp or _START,
         died_at=about.timestamp or _START,
         body=message.body,
