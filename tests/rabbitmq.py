@@ -35,6 +35,12 @@ def start(broker: PrivateBroker) -> None:
         time.sleep(0.02)
 
 
+def restart(broker: PrivateBroker) -> None:
+    """Kill it, unless it is dead already, and start it with what was in its folder; returns when it is up."""
+    broker.stop()
+    start(broker)
+
+
 def erlang(broker: PrivateBroker, code: str) -> str:
     """What the broker's own node answers to some Erlang; a hundred times quicker than rabbitmqctl."""
     for _ in range(5):
@@ -110,7 +116,11 @@ class Wire:
         if self._is_cut:
             writer.transport.abort()
             return
-        there, back = await asyncio.open_connection("127.0.0.1", self._target)
+        try:
+            there, back = await asyncio.open_connection("127.0.0.1", self._target)
+        except OSError:
+            writer.transport.abort()
+            return
         self._writers |= {writer, back}
         try:
             async with asyncio.TaskGroup() as group:
@@ -147,10 +157,12 @@ class WiredBus(RabbitBus):
 
 
 @asynccontextmanager
-async def a_wired_bus(broker: PrivateBroker, vhost: str, *, size: int, at_once: int) -> AsyncIterator[WiredBus]:
+async def a_wired_bus(
+    broker: PrivateBroker, vhost: str, *, size: int = 10_000, at_once: int = 200, settle: float = 0.0
+) -> AsyncIterator[WiredBus]:
     wire = Wire(broker.port)
     await wire.open()
-    bus = WiredBus(RabbitSettings(url(broker, vhost, wire.port)), size=size, at_once=at_once)
+    bus = WiredBus(RabbitSettings(url(broker, vhost, wire.port)), size=size, at_once=at_once, settle=settle)
     bus.wire = wire
     async with running(bus):
         yield bus

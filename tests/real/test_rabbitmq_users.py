@@ -47,7 +47,7 @@ class Cloud:
     services: RabbitBus
 
     def of(self, host: str) -> RabbitBus:
-        return RabbitBus(RabbitSettings(self.url(host)))
+        return RabbitBus(RabbitSettings(self.url(host)), settle=0.0)
 
     def url(self, host: str) -> str:
         return url(self.broker, self.vhost, user=permissions.user_of(HostName(host)), password=host)
@@ -68,7 +68,7 @@ async def cloud(broker: PrivateBroker) -> AsyncIterator[Cloud]:
     for host in HOSTS:
         text = json.dumps(permissions.definitions(host, vhost, password=host)).replace("\\", "\\\\").replace('"', '\\"')
         erlang(broker, f'rabbit_definitions:import_raw(<<"{text}">>)')
-    services = RabbitBus(RabbitSettings(url(broker, vhost)))
+    services = RabbitBus(RabbitSettings(url(broker, vhost)), settle=0.0)
     async with running(services):
         yield Cloud(broker, vhost, services)
 

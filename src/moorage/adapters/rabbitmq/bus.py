@@ -11,9 +11,9 @@ from moorage.adapters.rabbitmq import routes
 from moorage.adapters.rabbitmq.connecting import Connected, connect
 from moorage.adapters.rabbitmq.foreign import started
 from moorage.adapters.rabbitmq.link import Link, Parcel
-from moorage.adapters.rabbitmq.serving import Serving
+from moorage.adapters.rabbitmq.serving import Serving, Ways
 from moorage.adapters.rabbitmq.settings import RabbitSettings
-from moorage.domain.errors import Invalid, Unavailable
+from moorage.domain.errors import Invalid, NotFound, Unavailable
 from moorage.kit.log_context import request_id
 from moorage.seams.bus import Handler
 from moorage.wire.crossings import note_sent
@@ -25,6 +25,7 @@ log = structlog.get_logger(__name__)
 TAKEN_WITHIN = 5.0  # seconds from a cast to the broker's word that it has it
 FIRST_PAUSE = 0.05  # seconds until a lost connection is made again; doubles
 LONGEST_PAUSE = 2.0  # seconds
+SETTLE = 3.0  # seconds between a queue's making and its first message (serving.py says why)
 
 
 @dataclass
@@ -34,6 +35,7 @@ class RabbitBus:
     settings: RabbitSettings
     size: int = 10_000  # messages that wait in a queue
     at_once: int = 200  # messages of one queue handled side by side
+    settle: float = SETTLE  # seconds
     _link: Link | None = field(default=None, repr=False)
     _times: int = 0  # that it has connected
     _next: asyncio.Event = field(default_factory=asyncio.Event, repr=False)  # set at the next time
@@ -49,7 +51,7 @@ class RabbitBus:
                 try:
                     connected = await started(group, connect(self.settings, context))
                     await self._live(connected, group)
-                except (Unavailable, Invalid) as error:
+                except (Unavailable, NotFound, Invalid) as error:
                     self._say_lost(error.message)
                 pause = FIRST_PAUSE if self._times > times else min(pause * 2, LONGEST_PAUSE)
                 await asyncio.sleep(pause)
@@ -94,16 +96,17 @@ class RabbitBus:
 
     async def serve(self, queue: str, handler: Handler) -> Never:
         async with asyncio.TaskGroup() as group:
-            serving = Serving(queue, handler, size=self.size, at_once=self.at_once, group=group)
+            own = Ways(size=self.size, at_once=self.at_once, settle=self.settle)
+            serving = Serving(queue, handler, own, group)
             try:
                 while True:
                     link = await self._linked()
                     try:
                         await serving.until_over(link)
-                    except (Unavailable, Invalid) as error:
+                    except (Unavailable, NotFound, Invalid) as error:
                         if not link.lost.done():
                             log.warning("a queue is not served; trying again", queue=queue, error=error.message)
-                            await asyncio.sleep(LONGEST_PAUSE)
+                            await asyncio.sleep(FIRST_PAUSE if isinstance(error, NotFound) else LONGEST_PAUSE)
             finally:
                 serving.end()
         raise AssertionError("a queue's loop ended")
@@ -125,7 +128,7 @@ class RabbitBus:
             await link.open()
             self._up(link)
             await asyncio.wait([link.lost])
-        except (Unavailable, Invalid) as error:
+        except (Unavailable, NotFound, Invalid) as error:
             link.lose(error.message)
             raise
         finally:

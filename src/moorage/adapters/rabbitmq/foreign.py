@@ -11,15 +11,20 @@ from typing import Any, TypeVar
 import aio_pika.exceptions
 import aiormq.exceptions
 
-from moorage.domain.errors import Invalid, Unavailable
+from moorage.domain.errors import Invalid, NotFound, Unavailable
 
 T = TypeVar("T")
+
+
+class Unroutable(Unavailable):
+    """No queue is bound for this: the message is nowhere."""
+
 
 TROUBLES: tuple[type[Exception], ...] = (*aio_pika.exceptions.CONNECTION_EXCEPTIONS, TimeoutError)
 
 
 def started(group: asyncio.TaskGroup, foreign: Awaitable[T]) -> asyncio.Future[T]:
-    """What `foreign` will return. Fails with Unavailable; with Invalid where the broker refuses for good."""
+    """What `foreign` will return. Fails with Unavailable, NotFound; with Invalid where the broker refuses for good."""
     result: asyncio.Future[T] = asyncio.get_running_loop().create_future()
     result.add_done_callback(seen)
     work = _into(result, foreign)
@@ -37,9 +42,11 @@ async def _into(result: asyncio.Future[T], foreign: Awaitable[T]) -> None:
     try:
         value = await foreign
     except aiormq.exceptions.PublishError as error:
-        fail(result, Unavailable("nobody has served its queue yet"), error)
+        fail(result, Unroutable("nobody has served its queue yet"), error)
     except aiormq.exceptions.DeliveryError as error:
         fail(result, Unavailable("its queue is full"), error)
+    except aiormq.exceptions.ChannelNotFoundEntity as error:
+        fail(result, NotFound(f"the broker has none: {said(error)}"), error)
     except aiormq.exceptions.ChannelPreconditionFailed as error:
         fail(result, Invalid(f"the broker refuses: {said(error)}"), error)
     except TROUBLES as error:

@@ -32,16 +32,21 @@ def crossing_of(queue: str) -> Crossing:
     return Crossing(HOSTS if queue.startswith(("compute.", "agent.")) else SERVICES, queue, queue)
 
 
+def is_replicated(queue: str) -> bool:
+    """Whether it is a quorum queue: what is in it survives the death of its node."""
+    return queue not in PASSING
+
+
 def arguments_of(queue: str, size: int) -> dict[str, Any]:
     """How the queue is declared, durable: `size` messages may wait, more are refused."""
     bound = {"x-max-length": size, "x-overflow": "reject-publish"}
-    if queue in PASSING:
-        return {"x-queue-type": "classic", **bound}
-    return {"x-queue-type": "quorum", "x-delivery-limit": MOST_DELIVERIES, **bound}
+    if is_replicated(queue):
+        return {"x-queue-type": "quorum", "x-delivery-limit": MOST_DELIVERIES, **bound}
+    return {"x-queue-type": "classic", **bound}
 
 
 def dead_arguments() -> dict[str, Any]:
-    return {"x-queue-type": "quorum", "x-max-length": MOST_DEAD, "x-overflow": "drop-head"}
+    return {"x-queue-type": "classic", "x-max-length": MOST_DEAD, "x-overflow": "drop-head"}
 
 
 def reply_queue(host: HostName | None, token: str) -> str:

@@ -12,9 +12,10 @@ from aiormq.abc import AbstractChannel, DeliveredMessage
 from pamqp.commands import Basic
 
 from moorage.adapters.rabbitmq import routes
+from moorage.adapters.rabbitmq.foreign import Unroutable
 from moorage.adapters.rabbitmq.link import Link, Parcel
 from moorage.adapters.rabbitmq.settings import host_of
-from moorage.domain.errors import Forbidden, MoorageError, Unavailable
+from moorage.domain.errors import Forbidden, MoorageError, NotFound, Unavailable
 from moorage.domain.hops import Crossing
 from moorage.seams.bus import MOST_FAILURES, Handler, delay_before
 from moorage.wire.claims import require_own
@@ -24,6 +25,7 @@ from moorage.wire.messages import Envelope, Failed, Message, decode, encode
 
 log = structlog.get_logger(__name__)
 
+CONSUME_WITHIN = 3.0  # seconds
 MOST_DEATHS = 10  # deliveries after which no server was left to acknowledge
 
 
@@ -76,15 +78,29 @@ class Delivery:
         self.done()
 
 
+@dataclass(frozen=True)
+class Ways:
+    """`size` messages may wait in the queue, `at_once` are handled side by side.
+
+    For about a second after RabbitMQ (3.10) has made a quorum queue, a SIGKILL makes it forget that queue's messages
+    and never elect it a leader again. So nothing may come to a new queue for `settle` seconds; and one that gives
+    nothing out, and that no message can have come to, is deleted and made anew.
+    """
+
+    size: int
+    at_once: int
+    settle: float
+
+
 class Serving:
     """Handlers belong to `group` and bear what was bound to the log lines of whoever serves."""
 
-    def __init__(self, queue: str, handler: Handler, *, size: int, at_once: int, group: asyncio.TaskGroup) -> None:
+    def __init__(self, queue: str, handler: Handler, ways: Ways, group: asyncio.TaskGroup) -> None:
         self._queue = queue
+        self._crossing = routes.crossing_of(queue)
         self._handler = handler
-        self._size = size
-        self._at_once = at_once
-        self._free = asyncio.Semaphore(at_once)  # what a lost link has brought may still be in hand
+        self._ways = ways
+        self._free = asyncio.Semaphore(ways.at_once)  # what a lost link has brought may still be in hand
         self._group = group
         self._context = contextvars.copy_context()
         self._is_ending = False
@@ -94,8 +110,10 @@ class Serving:
         self._is_ending = True
 
     async def until_over(self, link: Link) -> None:
-        """Take what comes over this link while it lasts. Raises Unavailable, Invalid: its queue cannot be served."""
-        crossing = routes.crossing_of(self._queue)
+        """Take what comes over this link while it lasts.
+
+        Raises Unavailable, NotFound, Invalid: the queue cannot be served, or not any more.
+        """
         over: asyncio.Future[str] = asyncio.get_running_loop().create_future()
 
         def end(why: str) -> None:
@@ -104,25 +122,54 @@ class Serving:
 
         async def take(message: DeliveredMessage) -> None:
             if not self._is_ending and not over.done():
-                delivery = Delivery(link, under, over, message, crossing)
+                delivery = Delivery(link, under, over, message, self._crossing)
                 self._start(self._work(delivery), delivery)
 
         link.lost.add_done_callback(lambda lost: end(lost.result()))
+        await self._made(link)
         channel = await link.channel(end)
         try:
             under = await link.do(channel.get_underlay_channel())
-            await link.do(channel.set_qos(prefetch_count=self._at_once))
-            arguments = routes.arguments_of(self._queue, self._size)
-            queue = await link.do(channel.declare_queue(self._queue, durable=True, arguments=arguments))
-            await link.do(queue.bind(crossing.exchange, crossing.routing_key))
             under.on_consumer_cancel_callbacks.add(lambda _: end("the queue was deleted"))
-            await link.do(under.basic_consume(self._queue, take))
+            await link.do(channel.set_qos(prefetch_count=self._ways.at_once))
+            try:
+                async with asyncio.timeout(CONSUME_WITHIN):
+                    await link.do(under.basic_consume(self._queue, take))
+            except TimeoutError:
+                await self._unmade(link)
+                raise Unavailable("the queue gives nothing out") from None
+            await link.do(under.queue_bind(self._queue, self._crossing.exchange, self._crossing.routing_key))
             await asyncio.wait([over])
         finally:
             end("no longer served")
             link.forget(channel.close())  # what is in hand goes back to the queue
         if not link.lost.done():
             raise Unavailable(over.result())
+
+    async def _made(self, link: Link) -> None:
+        """The queue is there; one that is new has settled, and is not bound yet."""
+        arguments = routes.arguments_of(self._queue, self._ways.size)
+        channel = await link.channel(_unwatched)
+        try:
+            await link.do(channel.declare_queue(self._queue, passive=True))
+            await link.do(channel.declare_queue(self._queue, durable=True, arguments=arguments))
+            link.forget(channel.close())
+        except NotFound:  # which has closed the channel
+            channel = await link.channel(_unwatched)
+            await link.do(channel.declare_queue(self._queue, durable=True, arguments=arguments))
+            link.forget(channel.close())
+            if routes.is_replicated(self._queue):
+                await asyncio.sleep(self._ways.settle)
+
+    async def _unmade(self, link: Link) -> None:
+        """The queue is deleted, if it is not bound. One that is bound may have something in it: it is left alone."""
+        try:
+            await link.send(self._crossing, Parcel(b"", "nothing", good_for=0.0))
+        except Unroutable:
+            log.warning("a queue that has lost itself is made anew", queue=self._queue)
+            channel = await link.channel(_unwatched)
+            await link.do(channel.queue_delete(self._queue))
+            link.forget(channel.close())
 
     def _start(self, work: Coroutine[Any, Any, None], delivery: Delivery) -> None:
         task = self._group.create_task(work, context=self._context.copy())
@@ -200,6 +247,10 @@ class Serving:
                 await asyncio.sleep(delay_before(10))
             else:
                 return
+
+
+def _unwatched(_why: str) -> None:
+    """A channel of which nobody need know that it ends."""
 
 
 def _sealed(reply: Message) -> bytes:
