@@ -8,6 +8,7 @@ from moorage.seams.flow import (
     INVALID,
     IPV4,
     IPV6,
+    LATER,
     NEW,
     NO_VLAN,
     REPLY,
@@ -109,6 +110,7 @@ TOLD: list[tuple[Match, tuple[Action, ...], str]] = [
         "ct_state=+new+trk,ct_ipv6_src=fe80::/10,ct_nw_proto=58,ct_tp_src=128,ipv6 "
         "actions=ct(commit,zone=NXM_NX_REG7[0..15],exec(load:0x1->NXM_NX_CT_MARK[])),ct(table=60,zone=65535)",
     ),
+    (Match(dl_type=IPV4, nw_frag=LATER), (), "ip,nw_frag=later actions=drop"),
     (Match(conj_id=9), (Load("reg2", 0),), "conj_id=9 actions=load:0->NXM_NX_REG2[]"),
     (
         Match(reg2=Masked(2, 2), ct_mark=1, ct_state=state(has=REPLY)),

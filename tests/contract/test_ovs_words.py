@@ -88,6 +88,7 @@ async def test_an_interface_is_told_in_novas_words(world: OvsRig, switch: OvsSwi
 async def test_nothing_passes_a_bridge_without_flows(world: OvsRig, switch: OvsSwitch) -> None:
     assert world.inside("ovs-vsctl", "get-fail-mode", "br-int").strip() == "secure"
     await switch.ensure_bridge()
+    await switch.check()
     flows = world.inside("ovs-ofctl", "dump-flows", "br-int")
     assert "cookie=" not in flows
 

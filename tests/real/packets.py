@@ -47,20 +47,25 @@ async def pings(one: Guest, other: Guest, *, v6: bool = False) -> bool:
 
 
 async def sends(
-    one: Guest, other: Guest, port: int, *, sport: int = 0, v6: bool = False, address: str | None = None
+    one: Guest,
+    other: Guest,
+    port: int,
+    *,
+    v6: bool = False,
+    address: str | None = None,
+    size: int = 8,
 ) -> bool:
     """Whether a UDP packet of `one` arrives (at `address` of the other, if it is not its own)."""
     loop = asyncio.get_running_loop()
     family = socket.AF_INET6 if v6 else socket.AF_INET
     with one.open(family, socket.SOCK_DGRAM) as sender, other.open(family, socket.SOCK_DGRAM) as receiver:
-        sender.bind(("", sport))
         sender.setsockopt(socket.SOL_SOCKET, socket.SO_BROADCAST, 1)
         receiver.bind(("", port))
         where = (address, port) if address else to(one, other, port, v6=v6)
-        await loop.sock_sendto(sender, b"moorage!", where)
+        await loop.sock_sendto(sender, bytes(size), where)
         with suppress(TimeoutError):
             async with asyncio.timeout(SHORT):
-                return await loop.sock_recv(receiver, 100) == b"moorage!"
+                return await loop.sock_recv(receiver, 2 * size) == bytes(size)
     return False
 
 

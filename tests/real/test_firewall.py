@@ -97,6 +97,8 @@ async def test_ports_and_protocols(wall: Wall, v6: bool) -> None:
     assert not await sends(a, b, 80, v6=v6)
     for port, passes in {999: False, 1000: True, 1003: True, 1004: True, 1005: True, 1006: False}.items():
         assert await sends(a, b, port, v6=v6) == passes, port
+    assert await sends(a, b, 1000, v6=v6, size=5000), "in fragments"
+    assert not await sends(a, b, 999, v6=v6, size=5000)
     assert not await pings(a, b, v6=v6)
     await wall.rules("b", rule("ingress", ICMPV6 if v6 else ICMP, 128 if v6 else 8, 0, v6=v6))
     await soon(lambda: pings(a, b, v6=v6))
@@ -287,6 +289,8 @@ async def test_what_is_sent_to_all_passes_the_groups_of_each(wall: Wall) -> None
     for frame in (everybody, some):
         await soon(lambda frame=frame: arrives(a, b, frame))  # type: ignore[misc]
         assert not await arrives(a, c, frame)
+    assert await sends(a, b, 5000, address="10.0.0.255", size=5000), "in fragments"
+    assert not await sends(a, c, 5000, address="10.0.0.255", size=5000)
     assert await arrives(a, open_one, nobody), "it may bridge to somebody"
     assert not await arrives(a, b, nobody)
 

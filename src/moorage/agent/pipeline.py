@@ -16,6 +16,7 @@ from moorage.seams.flow import (
     INVALID,
     IPV4,
     IPV6,
+    LATER,
     NEW,
     REPLY,
     UDP,
@@ -109,10 +110,18 @@ def _out() -> Iterable[Flow]:
         yield Flow(OUT, 10, Match(dl_type=dl_type), (Track(FROM, table=OUT_TRACKED),))
     yield Flow(OUT_TRACKED, 50, Match(ct_state=state(has=INVALID)))
     yield Flow(OUT_TRACKED, 45, Match(ct_state=TRACKED, ct_mark=OURS), (GoTo(DELIVER),))
+    yield from _later_fragments(OUT_TRACKED, OUT_ALLOWED)
     yield Flow(OUT_TRACKED, 40, Match(ct_state=state(lacks=REPLY)), (Resubmit(RULES_OUT), GoTo(OUT_ALLOWED)))
     yield Flow(OUT_TRACKED, 40, Match(ct_state=state(has=REPLY)), (Resubmit(RULES_IN), GoTo(OUT_ALLOWED)))
     yield from (Flow(OUT_ALLOWED, 10, new, (_keep(FROM), ask_anew, GoTo(DELIVER))) for new in _new(ALLOWED))
     yield Flow(OUT_ALLOWED, 5, Match(reg2=Masked(ALLOWED, ALLOWED)), (ask_anew, GoTo(DELIVER)))
+
+
+def _later_fragments(tracked: int, allowed: int) -> Iterable[Flow]:
+    """A switch that keeps fragments apart (netdev) cannot ask for their ports. They pass; their first one is asked for,
+    and without it nobody can put the packet together."""
+    for dl_type in (IPV4, IPV6):
+        yield Flow(tracked, 42, Match(dl_type=dl_type, nw_frag=LATER, ct_state=TRACKED), (allow, GoTo(allowed)))
 
 
 def _new(flag: int) -> Iterable[Match]:
@@ -135,6 +144,7 @@ def _deliver() -> Iterable[Flow]:
     yield to_many(16, Match(reg2=Masked(TRUSTED, TRUSTED)), GoTo(FLOOD_ALL))
     for dl_type in (IPV4, IPV6):
         yield to_many(14, Match(dl_type=dl_type), Track(FLOOD_ZONE, table=FLOOD))
+        yield Flow(FLOOD, 20, Match(dl_type=dl_type, nw_frag=LATER, ct_state=TRACKED), (GoTo(FLOOD_ALL),))
     yield Flow(DELIVER, 1, Match(), (GoTo(FLOOD_OPEN),))
 
 
@@ -146,6 +156,7 @@ def _in() -> Iterable[Flow]:
     yield from (Flow(IN_TRACKED, 60, new, (_keep(TO, mark=OURS), OutputTo(TO))) for new in _new(TRUSTED))
     yield Flow(IN_TRACKED, 55, Match(reg2=Masked(TRUSTED, TRUSTED)), (OutputTo(TO),))
     yield Flow(IN_TRACKED, 50, Match(ct_state=state(has=INVALID)))
+    yield from _later_fragments(IN_TRACKED, IN_ALLOWED)
     yield Flow(IN_TRACKED, 40, Match(ct_state=state(lacks=REPLY)), (Resubmit(RULES_IN), GoTo(IN_ALLOWED)))
     yield Flow(IN_TRACKED, 40, Match(ct_state=state(has=REPLY)), (Resubmit(RULES_OUT), GoTo(IN_ALLOWED)))
     yield from (Flow(IN_ALLOWED, 10, new, (_keep(TO), OutputTo(TO))) for new in _new(ALLOWED))

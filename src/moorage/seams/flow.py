@@ -23,6 +23,7 @@ class Masked(NamedTuple):
 
 
 ANY_VLAN = Masked(0x1000, 0x1000)  # of `vlan`: the packet has a tag, whichever
+LATER = Masked(2, 2)  # of `nw_frag`: a fragment that is not its packet's first, and so without ports
 
 NEW, ESTABLISHED, RELATED, REPLY, INVALID, TRACKED = (1 << bit for bit in range(6))  # bits of ct_state
 
@@ -50,6 +51,7 @@ class Match:
     dl_type: int | None = None
     vlan: Number | None = None
     nw_proto: int | None = None
+    nw_frag: Number | None = None
     nw_src: Prefix | None = None
     nw_dst: Prefix | None = None
     tp_src: Number | None = None

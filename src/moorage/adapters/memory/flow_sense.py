@@ -25,6 +25,7 @@ LAST_PORT = 0xFF00  # OFPP_MAX: above are the reserved ones
 # What a packet must be for a field to be there (OpenFlow 1.3.5, section 7.2.3.6; ovs-fields(7)).
 NEEDS = {
     "nw_proto": ("dl_type", {ARP, IPV4, IPV6}),
+    "nw_frag": ("dl_type", {IPV4, IPV6}),
     "nw_src": ("dl_type", {IPV4, IPV6}),
     "nw_dst": ("dl_type", {IPV4, IPV6}),
     "arp_spa": ("dl_type", {ARP}),

@@ -33,6 +33,7 @@ FIELDS: tuple[Field, ...] = (
     Field("dl_type", 5, 2),
     Field("vlan", 6, 2),
     Field("nw_proto", 10, 1, of=frozenset({IPV4, IPV6})),
+    Field("nw_frag", 26, 1, of=frozenset({IPV4, IPV6}), oxm_class=NXM),
     Field("nw_src", 11, 4, of=frozenset({IPV4})),
     Field("nw_dst", 12, 4, of=frozenset({IPV4})),
     Field("tp_src", 13, 2, of=frozenset({TCP})),
@@ -72,7 +73,7 @@ _BY_NAME: dict[str, tuple[Field, ...]] = {
 }
 _ORDER = {field: number for number, field in enumerate(FIELDS)}
 _DEPENDS_ON = (
-    dict.fromkeys(("nw_proto", "nw_src", "nw_dst", "arp_spa", "arp_sha"), "dl_type")
+    dict.fromkeys(("nw_proto", "nw_frag", "nw_src", "nw_dst", "arp_spa", "arp_sha"), "dl_type")
     | dict.fromkeys(("ct_nw_proto", "ct_nw_src", "ct_nw_dst"), "dl_type")
     | dict.fromkeys(("tp_src", "tp_dst", "nd_target"), "nw_proto")
     | dict.fromkeys(("ct_tp_src", "ct_tp_dst"), "ct_nw_proto")
