@@ -5,6 +5,8 @@ from typing import Any
 
 from tests.story.clouds import Story, story, until
 
+from moorage.adapters.memory.bus import MemoryBus
+from moorage.domain.hops import SubFact
 from moorage.domain.ids import PortId, ServerId
 from moorage.wire.messages import DhcpPortMark, DhcpReady, PortMark, Reports
 
@@ -99,3 +101,28 @@ async def test_a_down_of_another_generation_or_by_another_host_takes_no_port_dow
         await say(cloud, port, "down", 6, host="host-9")
         await asyncio.sleep(1)
         assert (await cloud.port(server))["revision_number"] == port["revision_number"]
+
+
+async def test_a_live_port_that_changed_while_nobody_could_be_told_is_wired_anew_at_the_next_full_look() -> None:
+    async with story() as cloud:
+        server = await cloud.create()
+        assert await cloud.settled(server, within=1.0) == "ACTIVE"
+        port = PortId((await cloud.port(server))["id"])
+        before = cloud.world.switch.flows(port)
+        session = cloud.plane.session("network")
+        bus = cloud.plane.parts.bus
+        assert isinstance(bus, MemoryBus)
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(bus.interrupt(away=1.0))
+            await asyncio.sleep(0.5)
+            pairs = [{"ip_address": "10.9.9.9"}]
+            await session.json("PUT", f"/v2.0/ports/{port}", {"port": {"allowed_address_pairs": pairs}})
+
+        async def is_wired_anew() -> bool:
+            return cloud.world.switch.flows(port) != before
+
+        await until(is_wired_anew, within=11)  # full looks are due each 10 s
+        assert await status(cloud, server) == "ACTIVE"
+        rewired = sum(fact.what is SubFact.REWIRED for fact in cloud.facts)
+        await asyncio.sleep(25)
+        assert sum(fact.what is SubFact.REWIRED for fact in cloud.facts) == rewired, "once is enough"

@@ -22,6 +22,7 @@ from moorage.wire.messages import (
     DhcpWanted,
     LookBegan,
     LookBegins,
+    Looked,
     PortMark,
     RecordWanted,
     Reports,
@@ -113,6 +114,33 @@ async def test_a_full_look_brings_up_what_was_never_told() -> None:
     assert await status(rig, port) == "ACTIVE"
     await look(rig, began, 2, (port["id"], "g1"))
     assert [fact.what for fact in rig.facts.told] == ["bound", "ready"]
+
+
+async def test_a_full_look_is_told_which_ports_are_not_what_they_were_wired_by() -> None:
+    rig = make_rig()
+    network, _ = await rig.network()
+    await rig.agent("h1")
+    same, other, left = [await rig.bound_port(network) for _ in range(3)]
+    wired_by = {}
+    for number, port in enumerate((same, other, left), start=1):
+        [details] = (await rig.ask_details(port["id"], number)).ports
+        wired_by[port["id"]] = details.digest
+    began = await begin(rig)
+    marks = tuple(PortMark(port=port, generation="g1", details=digest) for port, digest in wired_by.items())
+
+    async def looked(sequence: int) -> set[str]:
+        answer = await rig.service.agents.handle(
+            Reports(host="h1", epoch=1, sequence=sequence, up=marks, complete=True, look_began=began.at)
+        )
+        assert isinstance(answer, Looked)
+        return set(answer.changed)
+
+    assert await looked(4) == set()
+    for port, change in ((other, {"allowed_address_pairs": [{"ip_address": "10.9.9.9"}]}), (same, {"name": "renamed"})):
+        assert (await rig.ask("PUT", f"/v2.0/ports/{port['id']}", {"port": change})).status == 200
+    assert await looked(5) == {other["id"]}
+    assert (await rig.ask("DELETE", f"/v2.0/ports/{left['id']}")).status == 204
+    assert await looked(6) == {other["id"], left["id"]}
 
 
 async def test_a_full_look_leaves_the_dhcp_servers_own_port_alone() -> None:

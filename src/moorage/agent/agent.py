@@ -199,7 +199,7 @@ class Agent:
         down = [interface for interface in refused if details.get(interface.port) is not None]
         await self._network.report(up=tuple(mark(by_port[plan.port]) for plan in done), down=tuple(map(mark, down)))
         for plan in done:
-            self.known[plan.port] = Known(plan.generation, plan.ofport, is_up=True)
+            self.known[plan.port] = Known(plan.generation, plan.ofport, is_up=True, details=details[plan.port].digest)
         for interface in refused:
             assert interface.ofport is not None  # news_of names no other
             self.known[interface.port] = Known(interface.generation, interface.ofport, is_up=False)
@@ -228,8 +228,15 @@ class Agent:
                 await self._take(bridge)
                 bridge = await self.wiring.look()
                 if not any(interface.port in first for interface in self._due(bridge)[0]):
-                    up = tuple(mark(interface) for port, interface in bridge.items() if self._is_up(port, interface))
-                    await self._network.report_look(up, began)
+                    up = tuple(
+                        mark(interface, self.known[port].details)
+                        for port, interface in bridge.items()
+                        if self._is_up(port, interface)
+                    )
+                    if changed := await self._network.report_look(up, began):
+                        log.warning("nobody has told us that ports are not what they were", ports=sorted(changed))
+                        self._dirty |= changed
+                        self._work.set()
                     break
         self.dhcp.changed_all()
         self.firewall.changed_all()

@@ -15,6 +15,7 @@ class Known:
     generation: str | None
     ofport: int
     is_up: bool  # False: asked, and not to be wired (not bound here, or switched off)
+    details: str | None = None  # the digest of those by which it was wired
     is_stale: bool = False  # the network said since that it is not what it was
 
 

@@ -8,7 +8,7 @@ from datetime import datetime
 import structlog
 
 from moorage.domain.errors import Unavailable
-from moorage.domain.ids import HostName
+from moorage.domain.ids import HostName, PortId
 from moorage.seams.bus import Bus
 from moorage.seams.switch import Interface
 from moorage.wire import messages as wire
@@ -62,13 +62,14 @@ class Reporting:
         if up or down:
             await self._report(up, down, look_began=None)
 
-    async def report_look(self, up: Sequence[wire.PortMark], look_began: datetime) -> None:
-        """These ports are up, and no others."""
-        await self._report(up, (), look_began)
+    async def report_look(self, up: Sequence[wire.PortMark], look_began: datetime) -> frozenset[PortId]:
+        """These ports are up, and no others; returns those whose details are not what they were wired by."""
+        answer = await self._report(up, (), look_began)
+        return frozenset(map(PortId, answer.changed)) if isinstance(answer, wire.Looked) else frozenset()
 
     async def _report(
         self, up: Sequence[wire.PortMark], down: Sequence[wire.PortMark], look_began: datetime | None
-    ) -> None:
+    ) -> wire.Message:
         self.sequence += 1
         reports = wire.Reports(
             host=self.host,
@@ -79,9 +80,9 @@ class Reporting:
             complete=look_began is not None,
             look_began=look_began,
         )
-        await self.bus.call(QUEUE, reports)
+        return await self.bus.call(QUEUE, reports)
 
 
-def mark(interface: Interface) -> wire.PortMark:
+def mark(interface: Interface, details: str | None = None) -> wire.PortMark:
     """A port as it is told of."""
-    return wire.PortMark(port=interface.port, generation=interface.generation)
+    return wire.PortMark(port=interface.port, generation=interface.generation, details=details)

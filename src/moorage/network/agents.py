@@ -1,7 +1,7 @@
 """What agents say and ask on the bus: heartbeats, details, reports (hop ready)."""
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from itertools import islice
@@ -40,6 +40,7 @@ from moorage.wire.messages import (
     GroupsWanted,
     LookBegan,
     LookBegins,
+    Looked,
     Message,
     PortDetails,
     PortMark,
@@ -67,6 +68,8 @@ class Agents:
     async def handle(self, message: Message) -> Message:
         """Answer one message of the queue "network". Raises Invalid for one that does not belong here."""
         match message:
+            case Reports(complete=True):
+                return await self._looked(message)
             case Reports():
                 await self._reports(message)
             case DetailsWanted():
@@ -108,8 +111,8 @@ class Agents:
 
     async def _reports(self, message: Reports) -> None:
         host, mark = HostName(message.host), Mark(message.epoch, message.sequence)
-        up = {PortId(one.port): _report(host, mark, one) for one in message.up}
-        down = {PortId(one.port): _report(host, mark, one) for one in message.down}
+        up = _each(host, mark, message.up)
+        down = _each(host, mark, message.down)
 
         def change(port: Port) -> Port:
             if port.id in down:
@@ -118,16 +121,23 @@ class Agents:
                 port = reported_up(port, up[port.id])
             return port
 
+        await self._change(dict.fromkeys((*down, *up), change))
+
+    async def _looked(self, message: Reports) -> Looked:
+        """What an agent was not told, or missed, it is told now."""
+        host, mark = HostName(message.host), Mark(message.epoch, message.sequence)
+        up = _each(host, mark, message.up)
+
         def looked(port: Port) -> Port:
             report = up.get(port.id)
             if report is not None and port.binding.generation in (None, report.generation):
                 return reported_up(port, report)
             return port if message.look_began is None else absent(port, host, mark, message.look_began)
 
-        if message.complete:
-            await self._change(dict.fromkeys(await self.store.bound_to(host), looked))
-        else:
-            await self._change(dict.fromkeys((*down, *up), change))
+        ports = await self._change(dict.fromkeys(await self.store.bound_to(host), looked))
+        wired_by = {PortId(one.port): one.details for one in message.up if one.details is not None}
+        now = {port: _details(ports.get(port), up[port], port).digest for port in wired_by}
+        return Looked(changed=tuple([port for port, digest in wired_by.items() if digest != now[port]]))
 
     async def _dhcp_ready(self, message: DhcpReady) -> None:
         host = HostName(message.host)
@@ -162,6 +172,10 @@ class Agents:
 
 def _report(host: HostName, mark: Mark, one: PortMark) -> Report:
     return Report(host=host, generation=None if one.generation is None else Generation(one.generation), mark=mark)
+
+
+def _each(host: HostName, mark: Mark, ports: Iterable[PortMark]) -> Mapping[PortId, Report]:
+    return {PortId(one.port): _report(host, mark, one) for one in ports}
 
 
 def _reserved(host: HostName, mark: DhcpPortMark) -> Reserved:

@@ -1,5 +1,6 @@
 """The messages on the bus: compute API and hosts, network and agents. One tagged struct each."""
 
+import hashlib
 from datetime import datetime
 from typing import Any
 
@@ -182,10 +183,14 @@ class LookBegan(_Base):
 
 
 class PortMark(_Base):
-    """One port in an agent's report. `generation` None: the device carries none."""
+    """One port in an agent's report. `generation` None: the device carries none.
+
+    In a full look `details` is the digest of the PortDetails by which it was wired.
+    """
 
     port: str
     generation: str | None
+    details: str | None = None
 
 
 class DetailsWanted(_Base):
@@ -211,6 +216,11 @@ class PortDetails(_Base):
     allowed_address_pairs: tuple[dict[str, str], ...] = ()
     security_groups: tuple[str, ...] = ()
     server: str = ""
+
+    @property
+    def digest(self) -> str:
+        """Other details: another digest."""
+        return hashlib.blake2b(msgspec.json.encode(self, order="deterministic"), digest_size=8).hexdigest()
 
 
 class Details(_Base):
@@ -270,6 +280,12 @@ class Reports(_Base):
     down: tuple[PortMark, ...] = ()
     complete: bool = False
     look_began: datetime | None = None
+
+
+class Looked(_Base):
+    """The answer to a full look: these ports were wired by what is not so any more; ask for their details again."""
+
+    changed: tuple[str, ...]
 
 
 class DhcpWanted(_Base):
@@ -387,6 +403,7 @@ Message = (
     | GroupsWanted
     | Groups
     | Reports
+    | Looked
     | DhcpWanted
     | DhcpNetworks
     | DhcpReady
