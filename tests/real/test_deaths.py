@@ -4,8 +4,6 @@ Of QEMU guests, which take seconds to boot, only some are tried, or all with --e
 """
 
 import asyncio
-import subprocess
-import sys
 import tempfile
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -13,9 +11,9 @@ from pathlib import Path
 
 import pytest
 import pytest_asyncio
-from tests.real.deaths import AT, Deaths, fell_at
+from tests.real.deaths import AT, Deaths
 from tests.real.pinging import pinging
-from tests.real.test_lives_on import Ups
+from tests.real.ups import Ups, dies_at
 from tests.shell import a_shell
 
 from moorage.adapters.dnsmasq.dhcp import server_name
@@ -130,18 +128,3 @@ async def test_boots_come_through_the_death_of_the_whole_process(tmp_path: Path)
         finally:
             assert shell.moorage("down", "--purge").returncode == 0
         assert ups.nothing_is_left()
-
-
-async def dies_at(ups: Ups, hop: Hop) -> str:
-    """A server at whose hop its `moorage up` was killed."""
-    command = [sys.executable, "-m", "tests.real.dying_up", ups.kind, hop]
-    environ = {**ups.shell.environ, "PYTHONPATH": f"{Path(__file__).parents[2]}"}
-    with subprocess.Popen(command, env=environ, stdout=subprocess.PIPE, text=True) as dying:
-        assert dying.stdout is not None
-        while not (line := dying.stdout.readline()).startswith("ready"):
-            assert line, "it did not start"
-        server = await ups.ask(f"web-{hop}")
-        died, _, told = dying.stdout.readline().partition(" of ")
-        assert died == "died"
-        assert fell_at(hop, [Hop(word) for word in told.split()])
-    return server

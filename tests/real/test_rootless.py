@@ -8,9 +8,12 @@ from pathlib import Path
 import pytest
 from tests.real.guests import moorage_guest
 from tests.real.ordinary_user import REPOSITORY, UsersShell, an_ordinary_users_shell, give
+from tests.real.ups import Ups
 from tests.shell import MOORAGE, steps
 
+from moorage.adapters.world.living import find_living
 from moorage.app import processes
+from moorage.app.worlds import SOCKET
 from moorage.domain.hops import HOPS
 
 NO_ACCOUNT, NOBODY = 54321, 65534
@@ -64,6 +67,26 @@ def test_an_ordinary_users_cloud_keeps_its_state_for_the_user_alone() -> None:
         assert down.returncode == 0, down.stderr
         assert shell.left() == []
         assert processes.mentioning(shell.temporary) == []
+
+
+async def test_what_an_ordinary_user_left_alive_is_taken_over_by_that_user_alone() -> None:
+    with an_ordinary_users_shell(NO_ACCOUNT) as shell:
+        ups = Ups(shell)
+        try:
+            ups.up()
+            server, _, _ = await ups.boot()
+            before, alive = await ups.seen(server), set(processes.mentioning(ups.place))
+            ups.kill()
+            assert await find_living(ups.place / SOCKET) is None  # root, who may do anything, is not its user
+            assert "1 guest (netns) run on" in shell.moorage("status").stdout
+            ups.up()
+            assert await ups.seen(server) == before
+            assert set(processes.mentioning(ups.place)) == alive
+            ups.kill()
+        finally:
+            down = shell.moorage("down", "--purge")
+        assert down.returncode == 0, down.stderr
+        assert ups.nothing_is_left()
 
 
 def is_holder_of(pid: int, user: int) -> bool:
