@@ -1,7 +1,7 @@
 """The one way up (hops plugged, woken, running) and the one way down, both repeatable from any half-done state."""
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from functools import partial
@@ -74,23 +74,24 @@ class Boot:
         networks = await patiently(partial(self.nics.networks, ports))
         if not await patiently(partial(self.records.nics_known, server, described(ports, networks))):
             raise NotOurs(server.id)
+        hold = partial(patiently, partial(self._hold, server, ports, networks))
         if not await patiently(partial(self._was_let_run, server.id)):
             vifs = [_vif(server, port, generation) for port in ports]
-            await patiently(partial(self._hold, server, ports, networks))
+            await hold()
             await self._plug_and_wait(server, generation, ports, vifs)
         if not await patiently(partial(self.records.may_run, server)):
             raise NotOurs(server.id)
-        await self._let_run(server, ports)
+        await self._let_run(server, hold)
         self._tell(Hop.RUNNING, server)
 
-    async def _let_run(self, server: Server, ports: Sequence[NetworkPort]) -> None:
+    async def _let_run(self, server: Server, hold: Callable[[], Awaitable[None]]) -> None:
         """The held guest runs. One that died while it was held is made anew: its ports are as ready as they were."""
         for _ in range(GUEST_DEATHS):
             try:
                 await patiently(partial(self.hypervisor.resume, server.id))
             except NotFound:
                 log.warning("the guest died while it was held; it is made anew", server=server.id)
-                await patiently(partial(self._hold, server, ports))
+                await hold()
             else:
                 return
         await patiently(partial(self.hypervisor.resume, server.id))
