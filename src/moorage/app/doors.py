@@ -37,7 +37,7 @@ class HostDoors:
                 async with asyncio.timeout(CONNECT_WITHIN / len(places)):
                     return await _connected(world, nic, address, port)
             except TimeoutError:
-                refusals.append(f"{address} did not answer: do its security groups let TCP {port} in?")
+                refusals.append(f"{address} did not answer: is its guest up?")
             except OSError as error:
                 refusals.append(f"{address}: {os.strerror(error.errno or 0)}")
         raise Unavailable(f"port {port} of server {record.name}: {'; '.join(refusals)}")
