@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Never
 
 import pytest
@@ -12,7 +12,7 @@ from moorage.agent.firewall import Firewall
 from moorage.domain.errors import Unavailable
 from moorage.domain.ids import HostName, NetworkId, PortId
 from moorage.seams.bus import Handler
-from moorage.seams.flow import Flow
+from moorage.seams.flow import Flow, Output
 from moorage.seams.switch import DEAD_VLAN, Interface, Shared, WirePlan
 from moorage.wire import messages as wire
 
@@ -150,6 +150,25 @@ async def test_what_may_depend_on_a_port_that_is_not_known_yet_is_left_as_it_is(
     assert host.firewall.shared(host.bridge, leaving=[later]).is_all
     host.port(2, vlan=DEAD_VLAN)
     assert host.shared().is_all, "one that was never wired has nothing to lose"
+
+
+async def test_nothing_is_sent_to_where_a_port_was() -> None:
+    host = Host(Network())
+    host.plan(1)
+    moved, gone = host.plan(2).port, host.plan(3).port
+
+    def reached() -> set[int]:
+        flows = all_of(host.shared())
+        return {action.port for flow in flows for action in flow.actions if isinstance(action, Output)}
+
+    assert reached() == {1, 2, 3}
+    del host.bridge[gone]
+    assert reached() == {1, 2}, "it went before it was ever wired"
+    host.bridge[moved] = replace(host.bridge[moved], ofport=9)
+    assert f"network {NET}" not in host.shared().flows
+    assert not host.shared().is_all
+    host.bridge[moved] = replace(host.bridge[moved], vlan=DEAD_VLAN)
+    assert reached() == {1}
 
 
 async def test_only_groups_that_are_not_known_are_asked_for_when_a_port_comes() -> None:

@@ -65,8 +65,17 @@ class Firewall:
             self.ports.pop(port, None)
 
     def shared(self, bridge: Mapping[PortId, Interface], *, leaving: Collection[PortId] = ()) -> Shared:
-        """The flows that are no server port's own. `leaving`: ports on the bridge that are not to work any more."""
-        return self._shared.of(bridge, self.ports, self.groups, leaving)
+        """The flows that are no server port's own. `leaving`: ports on the bridge that are not to work any more.
+
+        A port that has another ofport than it was planned with (the switch was restarted) is not known until it is
+        planned anew: where it was may be somebody else's by now, of another network.
+        """
+        there = {
+            port: guarded
+            for port, guarded in self.ports.items()
+            if port in bridge and bridge[port].ofport == guarded[0].ofport
+        }
+        return self._shared.of(bridge, there, self.groups, leaving)
 
     # ---- what the network says of groups
 
