@@ -19,7 +19,7 @@ SETTINGS = {
     "autovacuum": "off",
     "deadlock_timeout": "30s",  # one is not to be mended, but to be seen: as a lock that was not given in time
 }
-START_LIMIT = 30.0  # seconds
+START_LIMIT = 50.0  # seconds
 
 
 def binaries() -> Path:

@@ -75,19 +75,22 @@ def url(server: Server) -> str:
     return url
 
 
+POSTGRESQL = pytest.param("postgresql", marks=pytest.mark.timeout(60))  # the first waits for the server to be made
+
+
 def place(request: pytest.FixtureRequest, directory: Path) -> Opened:
     if request.param == "postgresql":
         return in_postgresql(request.getfixturevalue("url"))
     return in_sqlite(directory if request.param == "file" else None)
 
 
-@pytest.fixture(params=["memory", "file", "postgresql"])
+@pytest.fixture(params=["memory", "file", POSTGRESQL])
 def opened(request: pytest.FixtureRequest, tmp_path: Path) -> Opened:
     """Opens the database of a schema, one for each test."""
     return place(request, tmp_path)
 
 
-@pytest.fixture(params=["file", "postgresql"])
+@pytest.fixture(params=["file", POSTGRESQL])
 def kept(request: pytest.FixtureRequest, tmp_path: Path) -> Opened:
     """The same, in a place that holds the next time what it held before."""
     return place(request, tmp_path)

@@ -59,29 +59,31 @@ async def fill_identity(store: IdentityStore) -> None:
 
 
 async def fill_image(store: ImageStore) -> None:
-    full = Image(
-        id=ImageId("i1"),
-        name="disk",
-        owner=PROJECT,
-        created_at=NOW,
-        updated_at=NOW,
-        status=ImageStatus.ACTIVE,
-        visibility=Visibility.PUBLIC,
-        disk_format="raw",
-        container_format="bare",
-        min_disk=1,
-        min_ram=2,
-        size=1 << 40,
-        checksum="c",
-        hash_value="h",
-        is_protected=True,
-        is_hidden=True,
-        tags=("b", "a"),
-        properties={"x": "y"},
-        upload="u",
-    )
-    await store.add(full)
+    await store.add(FULL_IMAGE)
     await store.add(Image(ImageId("i2"), None, PROJECT, NOW, NOW))
+
+
+FULL_IMAGE = Image(
+    id=ImageId("i1"),
+    name="disk",
+    owner=PROJECT,
+    created_at=NOW,
+    updated_at=NOW,
+    status=ImageStatus.ACTIVE,
+    visibility=Visibility.PUBLIC,
+    disk_format="raw",
+    container_format="bare",
+    min_disk=1,
+    min_ram=2,
+    size=1 << 40,
+    checksum="c",
+    hash_value="h",
+    is_protected=True,
+    is_hidden=True,
+    tags=("b", "a"),
+    properties={"x": "y"},
+    upload="u",
+)
 
 
 async def fill_compute(store: ServerStore) -> None:

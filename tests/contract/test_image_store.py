@@ -2,10 +2,10 @@
 
 from collections.abc import AsyncIterator
 from dataclasses import replace
-from datetime import UTC, datetime
 
 import pytest
 from tests.contract.conftest import Opened
+from tests.contract.filling import FULL_IMAGE
 
 from moorage.adapters.database.images import IMAGE, DatabaseImageStore
 from moorage.domain.errors import Conflict, Forbidden, NotFound
@@ -13,31 +13,10 @@ from moorage.domain.ids import ImageId, ProjectId
 from moorage.domain.image import Image, ImageStatus, Viewer, Visibility
 from moorage.seams.image_store import ImageStore
 
-NOW = datetime(2026, 1, 1, 12, 0, 0, 123456, tzinfo=UTC)
 MINE, THEIRS = Viewer(ProjectId("mine")), Viewer(ProjectId("theirs"))
 NOBODY, ADMIN = Viewer(None), Viewer(None, is_admin=True)
 SERVICE = Viewer(ProjectId("service"), is_service=True)
-FULL = Image(
-    id=ImageId("i1"),
-    name="disk",
-    owner=ProjectId("mine"),
-    created_at=NOW,
-    updated_at=NOW,
-    status=ImageStatus.ACTIVE,
-    visibility=Visibility.PRIVATE,
-    disk_format="raw",
-    container_format="bare",
-    min_disk=1,
-    min_ram=2,
-    size=1 << 40,
-    checksum="c",
-    hash_value="h",
-    is_protected=True,
-    is_hidden=True,
-    tags=("b", "a"),
-    properties={"x": "y"},
-    upload="u",
-)
+FULL = replace(FULL_IMAGE, owner=ProjectId("mine"), visibility=Visibility.PRIVATE)
 
 
 @pytest.fixture

@@ -12,8 +12,9 @@ from functools import partial
 from typing import TypeVar
 
 import pytest
+from tests.contract.clocks import Still
 from tests.contract.conftest import Opened
-from tests.contract.test_network_store import NET, P1, Still, network, numbered, subnet, with_port
+from tests.contract.test_network_store import NET, P1, network, numbered, subnet, with_port
 from tests.contract.test_server_store import PROJECT, TINY, USER, a_server, an_action, hear, placing
 from tests.unit.ports import NOW, bind, report
 
@@ -60,7 +61,7 @@ async def many(kept: Opened, schema: Schema) -> AsyncIterator[list[Database]]:
 @pytest.fixture
 async def networks(kept: Opened) -> AsyncIterator[list[SqlNetworkStore]]:
     async with many(kept, NETWORK) as databases:
-        yield [SqlNetworkStore(database, Still()) for database in databases]
+        yield [SqlNetworkStore(database, Still(NOW)) for database in databases]
 
 
 @pytest.fixture

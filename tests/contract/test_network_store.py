@@ -2,12 +2,13 @@
 
 from collections.abc import AsyncIterator
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import timedelta
 from functools import partial
 
 import pytest
 from sqlalchemy import select
 from sqlalchemy.orm import Session
+from tests.contract.clocks import Still
 from tests.contract.conftest import Opened
 from tests.unit.ports import HOST, NOW, SERVER, bind, new_port, report
 
@@ -36,16 +37,6 @@ PLUGGED, UNPLUGGED, DELETED, CHANGED = (
 )
 
 
-class Still:
-    """A clock that stands."""
-
-    def now(self) -> datetime:
-        return NOW
-
-    def monotonic(self) -> float:
-        return 0.0
-
-
 @pytest.fixture
 async def database(opened: Opened) -> AsyncIterator[Database]:
     async with opened(NETWORK) as database:
@@ -54,7 +45,7 @@ async def database(opened: Opened) -> AsyncIterator[Database]:
 
 @pytest.fixture
 def store(database: Database) -> SqlNetworkStore:
-    return SqlNetworkStore(database, Still())
+    return SqlNetworkStore(database, Still(NOW))
 
 
 def network(name: str = "n1", project: ProjectId = DEMO, *, shared: bool = False) -> Network:
@@ -444,7 +435,7 @@ async def test_the_dead_are_kept_with_the_reason(store: SqlNetworkStore) -> None
 
 
 async def test_of_the_dead_the_last_are_kept_the_last_one_first(database: Database) -> None:
-    store = SqlNetworkStore(database, Still(), dead_kept=3)
+    store = SqlNetworkStore(database, Still(NOW), dead_kept=3)
     await with_port(store)
     await store.create_ports([replace(numbered(number), then=bind) for number in (2, 3, 4, 5)])
     await drain(store)
@@ -496,7 +487,7 @@ async def test_news_that_is_replaced_never_was_and_its_tries_do_not_count(store:
 
 async def test_what_was_in_flight_when_it_crashed_is_taken_again(kept: Opened) -> None:
     async with kept(NETWORK) as database:
-        store = SqlNetworkStore(database, Still())
+        store = SqlNetworkStore(database, Still(NOW))
         await with_port(store)
         await drain(store)
         await store.update(P1, partial(reported_up, report=report(1)))
@@ -505,4 +496,4 @@ async def test_what_was_in_flight_when_it_crashed_is_taken_again(kept: Opened) -
         await store.untake()
         assert await store.take(NOW, 100) == taken
     async with kept(NETWORK) as database:
-        assert await SqlNetworkStore(database, Still()).take(NOW, 100) == taken
+        assert await SqlNetworkStore(database, Still(NOW)).take(NOW, 100) == taken

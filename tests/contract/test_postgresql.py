@@ -6,15 +6,15 @@ import signal
 from collections.abc import AsyncIterator, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import replace
-from datetime import datetime
 from functools import partial
 
 import pytest
 from sqlalchemy import text
 from sqlalchemy.orm import Session
 from structlog.testing import capture_logs
+from tests.contract.clocks import Still
 from tests.contract.conftest import Opened, in_postgresql
-from tests.contract.test_network_store import P1, P2, Still, drain, network, numbered, subnet
+from tests.contract.test_network_store import P1, P2, drain, network, numbered, subnet
 from tests.postgresql import Server
 from tests.unit.ports import HOST, NOW, bind, report
 
@@ -36,23 +36,10 @@ from moorage.domain.errors import Conflict, Invalid, Unavailable
 from moorage.domain.events import EventName, OutboxItem, judge
 from moorage.domain.port import reported_down, reported_up
 
-pytestmark = pytest.mark.timeout(60)  # the first waits for the server to be made
+pytestmark = pytest.mark.timeout(60)  # as conftest.POSTGRESQL
 GONE = "(No such file or directory|Connection refused)"  # its socket
 WHO_HOLDS_42 = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND objid = 42 AND granted"
 AT_ONCE = 5.0  # seconds: far more than it takes, far less than it would without being called
-
-
-class Going:
-    """A clock that goes when it is told to."""
-
-    def __init__(self) -> None:
-        self.seconds = 0.0
-
-    def now(self) -> datetime:
-        return NOW
-
-    def monotonic(self) -> float:
-        return self.seconds
 
 
 @pytest.fixture
@@ -64,7 +51,7 @@ def shared(url: str) -> Opened:
 async def notifiers(shared: Opened, count: int, ports: int) -> AsyncIterator[list[SqlNetworkStore]]:
     """Stores of as many processes, over ports p1, p2, … that are bound; their outbox is empty."""
     async with AsyncExitStack() as stack:
-        stores = [SqlNetworkStore(await stack.enter_async_context(shared(NETWORK)), Still()) for _ in range(count)]
+        stores = [SqlNetworkStore(await stack.enter_async_context(shared(NETWORK)), Still(NOW)) for _ in range(count)]
         await stores[0].create_networks([network()])
         await stores[0].create_subnets([subnet(cidr="10.0.0.0/24")])
         made = [replace(numbered(number), addresses=(), then=bind) for number in range(1, ports + 1)]
@@ -131,11 +118,11 @@ async def test_news_is_told_once_in_order_by_many_while_it_is_made(shared: Opene
 
 
 async def test_what_a_dead_notifier_had_taken_goes_to_the_others_and_a_live_ones_does_not(shared: Opened) -> None:
-    clock = Going()
+    clock = Still(NOW)
     async with notifiers(shared, count=1, ports=2) as (first,), shared(NETWORK) as living:
         survivor = SqlNetworkStore(living, clock)
         async with shared(NETWORK) as database:
-            doomed = SqlNetworkStore(database, Still())
+            doomed = SqlNetworkStore(database, Still(NOW))
             await tell(first)
             [lost] = await doomed.take(NOW, 1)
             clock.seconds += 2
@@ -275,7 +262,7 @@ async def test_what_is_cancelled_in_mid_transaction_is_not_done_and_holds_nothin
         async with asyncio.timeout(AT_ONCE):
             await other.run("locking", lambda session: session.execute(locked))
             await asyncio.gather(*(database.check() for _ in range(CONNECTIONS * 2)))
-        assert await SqlNetworkStore(database, Still()).networks(None) == []
+        assert await SqlNetworkStore(database, Still(NOW)).networks(None) == []
 
 
 @contextmanager

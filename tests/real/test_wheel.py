@@ -31,3 +31,8 @@ def test_the_built_wheel_boots_a_guest_from_any_directory(tmp_path: Path) -> Non
         )
         assert ran.returncode == 0, ran.stderr.decode()
         assert json.loads(ran.stdout)["server_status"] == "ACTIVE"
+    newest = (
+        "from moorage.adapters.database import migrating, schemas\n"
+        "assert all(migrating.revisions(schema)[-1] == schema.head for schema in schemas.SCHEMAS)"
+    )
+    subprocess.run([sys.executable, "-c", newest], cwd="/", env=environment, timeout=30, check=True)

@@ -1,6 +1,7 @@
 """Compute API's tables: what is searched for in columns, the whole thing as a document."""
 
 from sqlalchemy import BigInteger, ForeignKey, Index, LargeBinary, UniqueConstraint
+from sqlalchemy.engine import CursorResult
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 from moorage.adapters.database.schema import NUMBER, Schema
@@ -81,6 +82,11 @@ class KeypairRow(Tables):
     fingerprint: Mapped[str]
     created: Mapped[int] = mapped_column(BigInteger)
     __table_args__ = (UniqueConstraint("user", "name"),)
+
+
+def touched(result: object) -> bool:
+    """Whether a statement has changed any row."""
+    return isinstance(result, CursorResult) and result.rowcount > 0
 
 
 COMPUTE = Schema("compute", Tables.metadata, head="0001", first_mark=851028765)

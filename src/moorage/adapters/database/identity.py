@@ -1,7 +1,7 @@
 """Identity's tables."""
 
 from collections.abc import Callable, Mapping, Sequence
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any, TypeVar
 
 from sqlalchemy import JSON, BigInteger, ForeignKey, String, UniqueConstraint, delete, select
@@ -9,6 +9,7 @@ from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column
 
 from moorage.adapters.database.engine import Database
 from moorage.adapters.database.schema import Schema
+from moorage.adapters.database.times import micros, moment
 from moorage.domain.errors import Conflict, NotFound
 from moorage.domain.identity import Domain, Grant, Project, Revocation, Role, Scope, ScopeKind, User
 from moorage.seams.identity_store import Thing
@@ -177,10 +178,10 @@ class DatabaseIdentityStore:
 
     async def revocations(self, now: datetime) -> Sequence[Revocation]:
         def work(session: Session) -> list[Revocation]:
-            if session.scalar(select(RevocationRow.subject).where(RevocationRow.until < _micros(now)).limit(1)):
-                session.execute(delete(RevocationRow).where(RevocationRow.until < _micros(now)))
+            if session.scalar(select(RevocationRow.subject).where(RevocationRow.until < micros(now)).limit(1)):
+                session.execute(delete(RevocationRow).where(RevocationRow.until < micros(now)))
             return [
-                Revocation(row.subject, _at(row.issued_before), _at(row.until))
+                Revocation(row.subject, moment(row.issued_before), moment(row.until))
                 for row in session.scalars(select(RevocationRow))
             ]
 
@@ -232,17 +233,8 @@ def _grant_columns(grant: Grant) -> dict[str, str]:
 def _revoke(session: Session, revoking: Sequence[Revocation]) -> None:
     for revocation in revoking:
         row = session.get(RevocationRow, revocation.subject, with_for_update=True)
-        before, until = _micros(revocation.issued_before), _micros(revocation.until)
+        before, until = micros(revocation.issued_before), micros(revocation.until)
         if row is None:
             session.add(RevocationRow(subject=revocation.subject, issued_before=before, until=until))
         else:
             row.issued_before, row.until = max(row.issued_before, before), max(row.until, until)
-
-
-def _micros(at: datetime) -> int:
-    return int(at.timestamp()) * 1_000_000 + at.microsecond
-
-
-def _at(micros: int) -> datetime:
-    seconds, rest = divmod(micros, 1_000_000)
-    return datetime.fromtimestamp(seconds, UTC).replace(microsecond=rest)

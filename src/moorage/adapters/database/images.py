@@ -1,7 +1,6 @@
 """The image service's table."""
 
 from collections.abc import Callable, Sequence
-from datetime import UTC, datetime
 from typing import Any
 
 from sqlalchemy import JSON, BigInteger, ColumnElement, String, or_, select, true
@@ -9,6 +8,7 @@ from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column
 
 from moorage.adapters.database.engine import Database
 from moorage.adapters.database.schema import Schema
+from moorage.adapters.database.times import micros, moment
 from moorage.domain.errors import Conflict, NotFound
 from moorage.domain.ids import ImageId
 from moorage.domain.image import Image, ImageStatus, Viewer, Visibility
@@ -119,8 +119,8 @@ def _image(row: ImageRow) -> Image:
     return Image(
         **values
         | {
-            "created_at": _at(row.created_at),
-            "updated_at": _at(row.updated_at),
+            "created_at": moment(row.created_at),
+            "updated_at": moment(row.updated_at),
             "status": ImageStatus(row.status),
             "visibility": Visibility(row.visibility),
             "tags": tuple(row.tags),
@@ -132,20 +132,11 @@ def _row(image: Image) -> ImageRow:
     return ImageRow(
         **vars(image)
         | {
-            "created_at": _micros(image.created_at),
-            "updated_at": _micros(image.updated_at),
+            "created_at": micros(image.created_at),
+            "updated_at": micros(image.updated_at),
             "status": image.status.value,
             "visibility": image.visibility.value,
             "tags": list(image.tags),
             "properties": dict(image.properties),
         }
     )
-
-
-def _micros(at: datetime) -> int:
-    return int(at.timestamp()) * 1_000_000 + at.microsecond
-
-
-def _at(micros: int) -> datetime:
-    seconds, rest = divmod(micros, 1_000_000)
-    return datetime.fromtimestamp(seconds, UTC).replace(microsecond=rest)

@@ -2,19 +2,17 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 from typing import cast
 
 from sqlalchemy import ColumnElement, Table, bindparam, delete, func, insert, select, update
 from sqlalchemy.orm import Session, aliased
 
 from moorage.adapters.database.network_tables import DeadRow, OutboxRow, decoded, encoded
+from moorage.adapters.database.times import micros, moment
 from moorage.domain.events import STATUS_EVENTS, DeadEvent, EventName, ExternalEvent, Judgement, OutboxItem, Verdict
 from moorage.domain.ids import Generation
 from moorage.seams.network_store import Backlog
-
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_US = timedelta(microseconds=1)
 
 
 def append(session: Session, events: Sequence[ExternalEvent], generation: Generation | None, now: datetime) -> bool:
@@ -41,7 +39,7 @@ def _outdates(newer: EventName, *, is_status: bool) -> bool:
 
 def take(session: Session, now: datetime, limit: int, me: int) -> list[OutboxItem]:
     """What others are just taking is passed over, not waited for."""
-    rows = session.execute(_DUE, {"now": _micros(now), "limit": limit}).all()
+    rows = session.execute(_DUE, {"now": micros(now), "limit": limit}).all()
     if rows:
         session.execute(_TAKE, {"ids": [number for number, _ in rows], "me": me})
     return [replace(decoded(document, OutboxItem), id=number) for number, document in rows]
@@ -54,7 +52,7 @@ def free(session: Session, whose: ColumnElement[bool]) -> None:
 
 def next_due(session: Session, now: datetime) -> datetime | None:
     found = session.scalar(_NEXT)
-    return None if found is None else max(now, _EPOCH + found * _US)
+    return None if found is None else max(now, moment(found))
 
 
 def settle(session: Session, judgements: Sequence[Judgement], now: datetime, dead_kept: int, me: int) -> None:
@@ -63,7 +61,7 @@ def settle(session: Session, judgements: Sequence[Judgement], now: datetime, dea
     for judgement in judgements:
         item = judgement.item
         if judgement.verdict is Verdict.AGAIN and not _is_overtaken(session, item):
-            due = 0 if item.due_at is None else _micros(item.due_at)
+            due = 0 if item.due_at is None else micros(item.due_at)
             session.execute(_PUT_BACK, {"of": item.id, "me": me, "due": due, "document": encoded(item)})
             continue
         is_mine = session.execute(_DELETE, {"of": item.id, "me": me}).rowcount > 0  # type: ignore[attr-defined]
@@ -92,10 +90,6 @@ def _is_overtaken(session: Session, item: OutboxItem) -> bool:
     is_status = item.event.name in STATUS_EVENTS
     newer = session.scalars(_NEWER, {"port": item.event.tag, "of": item.id}).all()
     return any(_outdates(decoded(one, OutboxItem).event.name, is_status=is_status) for one in newer)
-
-
-def _micros(at: datetime) -> int:
-    return (at - _EPOCH) // _US
 
 
 # Statements are made once: to make one takes longer than to run it.

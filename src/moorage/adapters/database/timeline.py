@@ -2,13 +2,13 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
 
 from sqlalchemy import Float, Index, Integer, String, delete, func, insert, or_, select
 from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column
 
 from moorage.adapters.database.engine import Database
 from moorage.adapters.database.schema import NUMBER, Schema
+from moorage.adapters.database.times import micros, moment
 from moorage.domain.hops import WORDS, Fact
 from moorage.domain.ids import Generation, HostName, PortId, ServerId
 
@@ -68,14 +68,10 @@ class DatabaseFactStore:
         return await self.database.run("forgetting facts", work)
 
 
-_START = datetime(1970, 1, 1, tzinfo=UTC)
-
-
 def _values(fact: Fact) -> dict[str, object]:
-    since = fact.wall - _START
     return {
         "what": fact.what.value,
-        "wall": float((since.days * 86_400 + since.seconds) * 1_000_000 + since.microseconds),
+        "wall": float(micros(fact.wall)),
         "monotonic": fact.monotonic,
         "who": fact.who,
         "server": fact.server,
@@ -88,10 +84,9 @@ def _values(fact: Fact) -> dict[str, object]:
 
 
 def _fact(row: FactRow) -> Fact:
-    seconds, micros = divmod(int(row.wall), 1_000_000)
     return Fact(
         what=WORDS[row.what],
-        wall=datetime.fromtimestamp(seconds, UTC).replace(microsecond=micros),
+        wall=moment(int(row.wall)),
         monotonic=row.monotonic,
         who=row.who,
         server=ServerId(row.server) if row.server else None,
