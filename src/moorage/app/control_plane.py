@@ -11,6 +11,7 @@ from moorage.adapters.http.session import Session
 from moorage.adapters.http.transport import InProcess
 from moorage.adapters.memory.metrics import MemoryMetrics
 from moorage.app.databases import Databases, close, in_memory
+from moorage.app.deadlines import ON_THE_BUS, limited
 from moorage.app.health import Health, SilentHosts
 from moorage.app.observing import ObservedTimeline
 from moorage.app.serving.compute_api import make_compute_api
@@ -18,7 +19,7 @@ from moorage.app.serving.doors import make_doors
 from moorage.app.serving.identity import make_identity
 from moorage.app.serving.image import make_image
 from moorage.app.serving.network import make_network
-from moorage.app.serving.part import Part, Surroundings
+from moorage.app.serving.part import Changing, Part, Surroundings, unchanged
 from moorage.app.serving.timeline import make_timeline
 from moorage.compute_api.service import ComputeApiService
 from moorage.domain.agent import is_alive
@@ -30,7 +31,6 @@ from moorage.kit.supervise import supervise
 from moorage.network.service import NetworkService
 from moorage.seams.bus import Bus
 from moorage.seams.clock import Clock
-from moorage.seams.external_events import ExternalEvents
 from moorage.seams.image_files import ImageFiles
 from moorage.seams.metrics import Metrics
 from moorage.seams.passwords import Passwords
@@ -50,7 +50,7 @@ class Parts:
     private_key: bytes  # PEM, Ed25519
     user_passwords: Mapping[str, str]  # of those whom identity begins with
     databases: Databases = field(default_factory=in_memory)
-    around_events: Callable[[ExternalEvents], ExternalEvents] = lambda events: events  # for stories: faults on the way
+    changing: Changing = unchanged
     around_timeline: Callable[[Timeline], Timeline] = lambda timeline: timeline  # for stories: who listens in
     metrics: Metrics = field(default_factory=MemoryMetrics)
 
@@ -97,7 +97,8 @@ class ControlPlane:
 def make_control_plane(parts: Parts) -> ControlPlane:
     """Everything but the hosts. The services meet only through `app`, as they would over HTTP."""
     databases, clock = parts.databases, parts.clock
-    telling = BufferedTimeline(parts.bus)
+    bus = limited("the bus", parts.changing("the bus", parts.bus), but=ON_THE_BUS)
+    telling = BufferedTimeline(bus)
     observed = ObservedTimeline(telling, parts.metrics)
     app = Mount()
     identity = make_identity(
@@ -109,15 +110,16 @@ def make_control_plane(parts: Parts) -> ControlPlane:
         places={},
     )
     around = Surroundings(
-        bus=parts.bus,
+        bus=bus,
         clock=clock,
         timeline=parts.around_timeline(observed),
         verifier=identity.service.verifier,
         sessions=lambda path, user: _session(app, identity.service, path, user, "service"),
+        changing=parts.changing,
     )
     image = make_image(databases["image"], parts.image_files, clock, around.verifier)
     compute = make_compute_api(databases["compute"], around)
-    network = make_network(databases["network"], around, around_events=parts.around_events)
+    network = make_network(databases["network"], around)
     timeline = make_timeline(databases["timeline"], around)
     services = [identity, image, compute, network, timeline]
     health = Health(

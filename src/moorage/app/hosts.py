@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import Never
@@ -13,6 +13,7 @@ from moorage.adapters.memory.metrics import MemoryMetrics
 from moorage.agent.agent import Agent
 from moorage.agent.dhcp import DhcpServers
 from moorage.agent.firewall import Firewall
+from moorage.app.deadlines import GUESTS, IMAGES, ON_THE_BUS, limited
 from moorage.app.metering import MeteredBus, timed_looks
 from moorage.compute.boot import Boot, PluggingRules
 from moorage.compute.expectations import Expectations
@@ -157,13 +158,19 @@ def make_compute(
     def woken(server: ServerId, port: PortId, generation: Generation, why: str) -> None:
         boots[0].told_woken(server, port, generation, why)
 
+    outside = replace(
+        outside,
+        bus=limited("the bus", outside.bus, but=ON_THE_BUS),
+        network=limited("the Network API", outside.network),
+        images=limited("the Image API", outside.images, but=IMAGES),
+    )
     boot = Boot(
         host=host,
         rules=outside.rules,
         records=Records(outside.bus, host, life),
         nics=Nics(outside.network, host),
-        switch=plugging,
-        hypervisor=hypervisor,
+        switch=limited("the switch", plugging),
+        hypervisor=limited("the hypervisor", hypervisor, but=GUESTS),
         images=Images(outside.images, images),
         expectations=Expectations(timed_looks(outside.network, outside.metrics), outside.clock, woken),
         clock=outside.clock,
@@ -185,11 +192,13 @@ def make_agent(
     vlans: dict[NetworkId, int],  # those that it begins with, and keeps up
 ) -> Agent:
     """One life of it."""
+    bus = limited("the bus", bus, but=ON_THE_BUS)
     metered = MeteredBus(bus, metrics)
+    wiring = limited("the switch", wiring)
     return Agent(
         host=host,
         wiring=wiring,
-        dhcp=DhcpServers(host, dhcp, wiring, bus, vlans),
+        dhcp=DhcpServers(host, limited("DHCP", dhcp), wiring, bus, vlans),
         firewall=Firewall(host, metered),
         bus=metered,
         clock=clock,

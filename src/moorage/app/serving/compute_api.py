@@ -10,6 +10,7 @@ from moorage.adapters.database.engine import Database
 from moorage.adapters.http.image_client import HttpImageApi
 from moorage.adapters.http.network_client import HttpNetworkApi
 from moorage.adapters.keys.making import new_key
+from moorage.app.deadlines import IMAGES
 from moorage.app.serving.part import Part, Surroundings
 from moorage.app.serving.process import Process, serving
 from moorage.app.serving.settings import ServeSettings
@@ -22,14 +23,14 @@ USER = "nova"
 
 
 def make_compute_api(database: Database, around: Surroundings) -> Part[ComputeApiService]:
-    store = ComputeDatabase(database)
+    store = around.store("the server store", ComputeDatabase(database))
     service = ComputeApiService(
         store=store,
         bus=around.bus,
         clock=around.clock,
         timeline=around.timeline,
-        network=HttpNetworkApi(around.sessions("network", USER)),
-        images=HttpImageApi(around.sessions("image", USER)),
+        network=around.seam("the Network API", HttpNetworkApi(around.sessions("network", USER))),
+        images=around.seam("the Image API", HttpImageApi(around.sessions("image", USER)), but=IMAGES),
         new_id=lambda: str(uuid4()),
         new_key=new_key,
     )

@@ -8,6 +8,7 @@ from moorage.adapters.argon2.passwords import ArgonPasswords
 from moorage.adapters.database.engine import Database
 from moorage.adapters.database.identity import DatabaseIdentityStore
 from moorage.adapters.files.private_key import load_or_make_private_key
+from moorage.app.deadlines import STORE, limited
 from moorage.app.serving.outside import bases_of
 from moorage.app.serving.part import Part
 from moorage.app.serving.process import Process, serving
@@ -35,7 +36,7 @@ def make_identity(
     user_passwords: Mapping[str, str],  # of those whom a new cloud begins with
     places: Places,
 ) -> Part[IdentityService]:
-    store = DatabaseIdentityStore(database)
+    store = limited("the identity store", DatabaseIdentityStore(database), seconds=STORE)
     signer = Signer(private_key)
     revocations = Revocations(store.revocations, clock, every=FOLLOW_EVERY)
     service = IdentityService(

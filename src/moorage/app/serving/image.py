@@ -6,6 +6,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from moorage.adapters.database.engine import Database
 from moorage.adapters.database.images import DatabaseImageStore
 from moorage.adapters.files.images import FileImages
+from moorage.app.deadlines import STORE, limited
 from moorage.app.serving.part import Part
 from moorage.app.serving.process import Process, serving
 from moorage.app.serving.settings import ServeSettings
@@ -19,7 +20,8 @@ USER = "glance"
 
 
 def make_image(database: Database, files: ImageFiles, clock: Clock, verifier: TokenVerifier) -> Part[ImageService]:
-    service = ImageService(DatabaseImageStore(database), files, clock)
+    store = limited("the image store", DatabaseImageStore(database), seconds=STORE)
+    service = ImageService(store, files, clock)
     return Part("image", service, make_app(service, verifier), begin=service.recover)
 
 

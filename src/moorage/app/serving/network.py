@@ -1,7 +1,7 @@
 """The network service put together (hops ready, told): its API, its side of the bus, its notifier."""
 
 import secrets
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime
@@ -22,8 +22,6 @@ from moorage.seams.metrics import Levels
 
 USER = "neutron"
 
-Around = Callable[[ExternalEvents], ExternalEvents]
-
 
 @dataclass
 class WatchedEvents:
@@ -43,13 +41,11 @@ class WatchedEvents:
         return answer
 
 
-def make_network(
-    database: Database, around: Surroundings, *, around_events: Around = lambda events: events
-) -> Part[NetworkService]:
-    """`around_events` is for stories: faults on the way to compute."""
-    events = WatchedEvents(around_events(HttpExternalEvents(around.sessions("compute/v2.1", USER))))
+def make_network(database: Database, around: Surroundings) -> Part[NetworkService]:
+    told_by = HttpExternalEvents(around.sessions("compute/v2.1", USER))
+    events = WatchedEvents(around.seam("external events", told_by))
     service = NetworkService(
-        store=SqlNetworkStore(database, around.clock),
+        store=around.store("the network store", SqlNetworkStore(database, around.clock)),
         bus=around.bus,
         clock=around.clock,
         timeline=around.timeline,

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Generic, Protocol, TypeVar
 
 from moorage.adapters.http.session import Session
+from moorage.app.deadlines import CALL, OUTBOX, STORE, Others, limited
 from moorage.kit.mount import Asgi
 from moorage.seams.bus import Bus
 from moorage.seams.clock import Clock
@@ -13,6 +14,7 @@ from moorage.seams.timeline import Timeline
 from moorage.seams.tokens import TokenVerifier
 
 S = TypeVar("S", covariant=True)
+T = TypeVar("T")
 Runner = tuple[str, Callable[[], Awaitable[object]]]
 Reasons = Callable[[], Awaitable[Sequence[str]]]
 
@@ -24,6 +26,16 @@ class Sessions(Protocol):
         """To a service by the path that it is mounted at ("network", "compute/v2.1"), as a service user."""
 
 
+class Changing(Protocol):
+    """For stories: a seam by its user's name for it, with faults on the way."""
+
+    def __call__(self, name: str, seam: T, /) -> T: ...
+
+
+def unchanged(_name: str, seam: T, /) -> T:
+    return seam
+
+
 @dataclass(frozen=True)
 class Surroundings:
     """What a service finds in whichever process it is put."""
@@ -33,6 +45,15 @@ class Surroundings:
     timeline: Timeline
     verifier: TokenVerifier
     sessions: Sessions
+    changing: Changing = unchanged
+
+    def seam(self, name: str, seam: T, *, seconds: float = CALL, but: Others = {}) -> T:  # noqa: B006 - never written
+        """A seam as its user gets it, with a limit around each call."""
+        return limited(name, self.changing(name, seam), seconds=seconds, but=but)
+
+    def store(self, name: str, store: T) -> T:
+        """A store as its service gets it."""
+        return self.seam(name, store, seconds=STORE, but=OUTBOX)
 
 
 async def nothing_to_begin() -> None:

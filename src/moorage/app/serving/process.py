@@ -12,6 +12,7 @@ from moorage.adapters.database.engine import Database
 from moorage.adapters.metrics.prometheus import PrometheusMetrics
 from moorage.adapters.system.clock import SystemClock
 from moorage.app.collector import calm_collector
+from moorage.app.deadlines import ON_THE_BUS, limited
 from moorage.app.health import Health
 from moorage.app.http_server import served, server_context
 from moorage.app.listening import listening
@@ -71,7 +72,7 @@ class Process:
         self.telling = BufferedTimeline(bus)
         self.runners += [*runners, ("telling", self.telling.run)]
         return Surroundings(
-            bus=bus,
+            bus=limited("the bus", bus, but=ON_THE_BUS),
             clock=self.clock,
             timeline=ObservedTimeline(self.telling, self.metrics),
             verifier=await self.verifier(ways),

@@ -12,7 +12,7 @@ USER = "nova"
 
 
 def make_timeline(database: Database, around: Surroundings) -> Part[TimelineService]:
-    service = TimelineService(DatabaseFactStore(database), around.bus)
+    service = TimelineService(around.store("the fact store", DatabaseFactStore(database)), around.bus)
     compute = around.sessions("compute/v2.1", USER)
 
     async def require_visible(server: ServerId, token: str) -> None:
