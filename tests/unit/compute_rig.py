@@ -104,6 +104,9 @@ class ModelNetwork:
             and (host is None or port.host == host)
         ]
 
+    async def live_agents(self) -> frozenset[HostName]:
+        return frozenset()
+
     async def security_groups(self, project: ProjectId, names: Sequence[str]) -> Sequence[str]:
         known = {**self.groups, **{group: group for group in self.groups.values()}}
         missing = [name for name in names if name not in known]

@@ -157,6 +157,7 @@ class Agent:
             found = details.get(interface.port)
             if found is not None and found.is_bound_here:
                 self._tell(Hop.SEEN, interface, found, seen_at, seen_monotonic)
+                self.dhcp.seen(found)
         await self._wire_known(fresh, details, bridge)
 
     async def _wire_known(
@@ -266,7 +267,7 @@ class Agent:
                 host=self.host, started_at=started, has_dhcp=True, devices=len(self.known), pending=left
             )
             try:
-                await self.bus.call("network", beat)
+                await self.bus.call("network", beat, timeout=HEARTBEAT_EVERY)  # a lost one misses no other
             except Unavailable as error:
                 log.warning("the network did not take the heartbeat", error=str(error))
             await asyncio.sleep(SOON if left else HEARTBEAT_EVERY)

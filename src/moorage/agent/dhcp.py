@@ -44,6 +44,7 @@ class DhcpServers:
     _work: asyncio.Event = field(default_factory=asyncio.Event)
     _ports: dict[NetworkId, PortId] = field(default_factory=dict)  # our own ports on the bridge
     _wanted: dict[NetworkId, wire.DhcpNetworkSpec | None] = field(default_factory=dict)  # for the jobs; None: stop
+    _heard: dict[NetworkId, frozenset[tuple[str, str | None]]] = field(default_factory=dict)  # ports, generations
     _jobs: PerKey[NetworkId] = field(default_factory=PerKey)
     _catch_up: Callable[[], Awaitable[None]] = _nothing_to_catch_up
 
@@ -51,6 +52,11 @@ class DhcpServers:
         """Something about these networks is new."""
         self._dirty.update(networks)
         self._work.set()
+
+    def seen(self, port: wire.PortDetails) -> None:
+        """A port is to be wired here; if we have not heard of it yet, the word that its network changed was lost."""
+        if (port.port, port.generation) not in self._heard.get(NetworkId(port.network), ()):
+            self.changed([NetworkId(port.network)])
 
     def changed_all(self) -> None:
         """Everything is to be compared again."""
@@ -105,6 +111,7 @@ class DhcpServers:
         return True
 
     def _bring(self, network: NetworkId, spec: wire.DhcpNetworkSpec | None) -> None:
+        self._heard[network] = frozenset((mark.port, mark.generation) for mark in spec.marks) if spec else frozenset()
         self._wanted[network] = spec
         self._jobs.start(network, "serve", partial(self._job, network))
 

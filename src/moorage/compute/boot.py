@@ -12,7 +12,7 @@ from moorage.compute.expectations import Expectations, Expected
 from moorage.compute.images import Images
 from moorage.compute.nics import BindingFailed, Nics, described
 from moorage.compute.patience import patiently
-from moorage.compute.records import Records
+from moorage.compute.records import NotOurs, Records
 from moorage.domain.errors import MoorageError, NotFound, Unavailable, VirtualInterfaceCreateException
 from moorage.domain.hops import Fact, Hop, SubFact
 from moorage.domain.ids import Generation, HostName, NetworkId, PortId, ServerId, device_name
@@ -30,10 +30,6 @@ BINDING_PATIENCE = 4.0  # seconds for an agent that was only restarted to be hea
 LAST_LOOK = 5.0  # seconds for the look before giving up
 GUEST_DEATHS = 2  # how often a guest may die while it is held, before its boot fails
 SHORTEST_PLUG = 5.0  # seconds that plugging gets in any case, also in a re-run when time is up
-
-
-class NotOurs(Exception):
-    """The attempt is not the server's any more: who has its record decides what becomes of it."""
 
 
 @dataclass(frozen=True)

@@ -7,9 +7,11 @@ from typing import Never
 
 import structlog
 
-from moorage.compute.boot import Boot, NotOurs, details_of, fault_of
+from moorage.compute.boot import Boot, details_of, fault_of
 from moorage.compute.nics import BindingFailed
 from moorage.compute.patience import for_ever, patiently
+from moorage.compute.records import NotOurs
+from moorage.compute.sweeping import Sweeper
 from moorage.domain.errors import Exhausted, NotFound, Unavailable, VirtualInterfaceCreateException
 from moorage.domain.events import EventName
 from moorage.domain.ids import PortId, ServerId
@@ -24,7 +26,7 @@ log = structlog.get_logger(__name__)
 
 HEARTBEAT_EVERY = 3.0  # seconds; dead after 10
 RECONCILE_EVERY = 5.0  # seconds
-SWEEP_EVERY = 30.0  # seconds; what is found twice goes
+AGAIN_AFTER = 0.5  # seconds, when compute API or the host's own parts did not answer
 STOP_PATIENCE = 5.0  # seconds a guest's OS gets to switch itself off
 
 
@@ -57,7 +59,7 @@ class ComputeHost:
                 ("messages", partial(self.bus.serve, f"compute.{self.boot.host}", self.handle)),
                 ("heartbeat", self._beat),
                 ("reconcile", self._reconcile),
-                ("sweeps", self._sweep),
+                ("sweeps", Sweeper(self.boot.nics, self.boot.records, self._is_busy).run),
                 ("looks", self.boot.expectations.keep_looking),
                 ("looks after reconnects", self._look_after_reconnects),
                 ("ended guests", self._watch_ended),
@@ -80,14 +82,16 @@ class ComputeHost:
     async def take_up(self, server_id: ServerId) -> None:
         """Start the job that the server's record stands for, unless it is under way.
 
-        A delete takes any other job's place, and a newer attempt an older one's. What meets a job that goes on is
-        found when that one has ended, or by the next look at the records.
+        A delete takes any other job's place, and a newer attempt an older one's; a server that is not ours any more is
+        cleared away. What meets a job that goes on is found when that has ended, or by the next look at the records.
         """
         server = await self.boot.records.of(server_id)
-        job = job_of(server.life) if server is not None else None
-        if server is None or job is None:
+        if server is None:
+            self._clear(server_id)
             return
-        busy = self.jobs.busy(server_id)
+        job, busy = job_of(server.life), self.jobs.busy(server_id)
+        if job is None:
+            return
         instead = job is Job.DELETE or (busy is not None and _attempt_in(busy) < server.attempt)
         self.jobs.start(server_id, f"{job}#{server.attempt}", partial(self._work, server_id), instead=instead)
 
@@ -201,7 +205,7 @@ class ComputeHost:
                 started_at=started,
             )
             try:
-                await self.bus.call("compute-api", beat)
+                await self.bus.call("compute-api", beat, timeout=HEARTBEAT_EVERY)  # a lost one misses no other
             except Unavailable as error:
                 log.warning("compute API did not take the heartbeat", error=str(error))
             await asyncio.sleep(HEARTBEAT_EVERY)
@@ -213,7 +217,9 @@ class ComputeHost:
             try:
                 strangers = await self._reconcile_once(strangers)
             except Unavailable as error:
-                log.warning("could not compare records and guests", error=str(error))
+                log.warning("could not compare records and guests; trying again", error=str(error))
+                await asyncio.sleep(AGAIN_AFTER)
+                continue
             await asyncio.sleep(RECONCILE_EVERY)
 
     async def _reconcile_once(self, suspects: frozenset[ServerId]) -> frozenset[ServerId]:
@@ -225,33 +231,19 @@ class ComputeHost:
             if states.get(server, GuestState.OFF) is GuestState.OFF and self.jobs.busy(server) is None:
                 await self._guest_ended(server)
         here = frozenset(states) | {vif.server for vif in (await self.boot.switch.plugged()).values()}
-        strangers = frozenset(server for server in here - present if self.jobs.busy(server) is None)
+        strangers = here - present
         for server in sorted(strangers & suspects):  # seen twice: not one that was just being recorded
-            self.jobs.start(server, "clear", partial(self._clear_stranger, server))
+            log.info("a guest that belongs to no record is removed", server=server)
+            self._clear(server)
         return strangers
 
-    async def _clear_stranger(self, server: ServerId) -> None:
-        log.info("a guest that belongs to no record is removed", server=server)
-        await patiently(partial(self.boot.clear_host, server))
+    def _is_busy(self, server: ServerId) -> bool:
+        return self.jobs.busy(server) is not None
 
-    async def _sweep(self) -> Never:
-        """Ports that were made or bound for servers that are gone (a network that was away when they went)."""
-        suspects: frozenset[ServerId] = frozenset()
-        while True:
-            await asyncio.sleep(SWEEP_EVERY)
-            try:
-                suspects = await self._sweep_once(suspects)
-            except Unavailable as error:
-                log.warning("could not look for ports of servers that are gone", error=str(error))
-
-    async def _sweep_once(self, suspects: frozenset[ServerId]) -> frozenset[ServerId]:
-        bound = await self.boot.nics.bound_here()
-        _, present = await self.boot.records.unfinished()  # read after the ports: a server is recorded before its ports
-        strangers = frozenset(server for server in bound.keys() - present if self.jobs.busy(server) is None)
-        for server in sorted(strangers & suspects):
-            log.info("ports of a server that is gone are removed", server=server)
-            await self.boot.nics.sweep(bound[server])
-        return strangers
+    def _clear(self, server: ServerId) -> None:
+        """In the place of whatever is done for it."""
+        clear = partial(self.boot.clear_host, server)
+        self.jobs.start(server, "clear", partial(for_ever, clear), instead=True)
 
     async def _look_after_reconnects(self) -> None:
         async for _ in self.bus.reconnects():

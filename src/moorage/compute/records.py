@@ -15,6 +15,10 @@ T = TypeVar("T")
 QUEUE = "compute-api"
 
 
+class NotOurs(Exception):
+    """The attempt is not the server's any more: who has its record decides what becomes of it."""
+
+
 @dataclass(frozen=True)
 class Records:
     """Every method raises Unavailable; those that write answer False when the attempt is not the server's any more."""

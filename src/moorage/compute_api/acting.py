@@ -8,7 +8,6 @@ from functools import partial
 import structlog
 
 from moorage.compute_api.facts import fact_of
-from moorage.compute_api.job import tell_host
 from moorage.compute_api.placing import Placer
 from moorage.domain.action import ActionEvent, InstanceAction, finished
 from moorage.domain.attempt import brought_up, vanished
@@ -61,7 +60,8 @@ class Acting:
         after = await self.store.update(ServerId(server), rule, begins=begins)
         if after.generation == generation:
             self._tell_asked(after)
-        await tell_host(self.bus, after)
+        assert after.host is not None  # or it was a Conflict
+        await self.placer.tell(after, after.host)
 
     def _tell_asked(self, server: Server) -> None:
         """A start or a hard reboot is a boot of its own: a new generation, and its hops."""
@@ -86,7 +86,7 @@ class Acting:
         elif after.host is None:
             self.placer.clean_up(after.id)
         else:
-            await tell_host(self.bus, after)
+            await self.placer.tell(after, after.host)
 
     async def change(
         self, server: str, caller: Caller, change: Callable[[Server], Server], *, states: frozenset[VmState] | None

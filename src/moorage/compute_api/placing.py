@@ -10,9 +10,8 @@ from typing import Never
 import structlog
 
 from moorage.compute_api.facts import fact_of
-from moorage.compute_api.job import tell_host
 from moorage.domain.action import InstanceAction, finished, stepped
-from moorage.domain.attempt import elsewhere, first_placed, vanished
+from moorage.domain.attempt import elsewhere, first_placed, is_awaiting_network, vanished
 from moorage.domain.errors import Conflict, Exhausted, MoorageError, NotFound, Stale, Unavailable
 from moorage.domain.hops import SubFact
 from moorage.domain.ids import Generation, HostName, ServerId
@@ -20,16 +19,20 @@ from moorage.domain.port import MADE_KEY
 from moorage.domain.scheduling import DEAD_AFTER, HostState
 from moorage.domain.server import Fault, Job, Server, TaskState, failed, job_of
 from moorage.kit.per_key import PerKey
+from moorage.kit.retry import retry
 from moorage.kit.supervise import supervise
 from moorage.seams.bus import Bus
 from moorage.seams.clock import Clock
 from moorage.seams.network_api import NetworkApi
 from moorage.seams.server_store import ServerQuery, ServerStore
 from moorage.seams.timeline import Timeline
+from moorage.wire.messages import DoJob
 
 log = structlog.get_logger(__name__)
 
 BUILD_EVENT = "compute__do_build_and_run_instance"
+PLACE_PATIENCE = 5.0  # seconds that a step is tried again; then the next look takes it up
+TELL_PATIENCE = 5.0  # seconds; by then the host has looked by itself
 
 Moving = Callable[[Server, Sequence[HostState], Generation, datetime], Server]
 
@@ -47,11 +50,20 @@ class Placer:
     new_id: Callable[[], str]
     look_every: float = 2.0  # seconds
     _jobs: PerKey[ServerId] = field(default_factory=PerKey)
+    _deaf: set[HostName | None] = field(default_factory=set)  # hosts without a live agent, at the last look
     _began: list[float] = field(default_factory=list)  # monotonic; when we began to listen to heartbeats
 
     def ask(self, server: ServerId) -> None:
         """Place a new server soon. One that is not taken now is found by the next look."""
-        self._jobs.start(server, "place", partial(self.place, server))
+        place = partial(retry, partial(self.place, server), on=Unavailable, timeout=PLACE_PATIENCE)
+        self._jobs.start(server, "place", place)
+
+    async def tell(self, server: Server, host: HostName) -> None:
+        """Send a host to the server's record; what the bus does not take at once is tried again meanwhile."""
+        try:
+            await self._cast(server, host)
+        except Unavailable:
+            self._jobs.start(server.id, "tell", partial(self._tell_host, server, host))
 
     def clean_up(self, server: ServerId) -> None:
         """Remove soon a server that is being deleted and has no host, with the ports it may have."""
@@ -74,7 +86,8 @@ class Placer:
         hosts = [host.state for host in await self.store.hosts()]
         now = self.clock.now()
         dead = {host.name for host in hosts if not host.is_alive(now)} if self._has_listened() else set()
-        for server in await self.store.list(ServerQuery(is_unfinished=True)):
+        unfinished = await self.store.list(ServerQuery(is_unfinished=True))
+        for server in unfinished:
             is_left = server.host is None or server.host in dead
             match job_of(server.life):
                 case Job.BOOT if server.host is None:
@@ -83,6 +96,17 @@ class Placer:
                     self._jobs.start(server.id, "move", partial(self.move_off_dead, server.id))
                 case Job.DELETE if is_left:
                     self.clean_up(server.id)
+        await self._look_at_agents([server for server in unfinished if is_awaiting_network(server)])
+
+    async def _look_at_agents(self, waiting: Sequence[Server]) -> None:
+        """What waits on a host whose network agent is dead (found so twice) goes to a host with a live one."""
+        live = await self.network.live_agents() if waiting else frozenset[HostName]()
+        deaf = {server.host for server in waiting if server.host not in live}
+        for server in waiting:
+            if server.host in deaf & self._deaf:
+                self._jobs.start(server.id, "move", partial(self.move_off_deaf, server.id, live))
+        self._deaf.clear()
+        self._deaf.update(deaf)
 
     def _has_listened(self) -> bool:
         """Whether we have listened for so long that a live host must have been heard."""
@@ -109,7 +133,20 @@ class Placer:
             except Exhausted:
                 return row  # its own host may come back
 
-        await self._move(server, rule)
+        await self._move(server, rule, leaves=True)
+
+    async def move_off_deaf(self, server: ServerId, live: frozenset[HostName]) -> None:
+        """A new attempt on one of the hosts with a `live` agent, if one takes it; else its own agent may come back."""
+
+        def rule(row: Server, hosts: Sequence[HostState], generation: Generation, now: datetime) -> Server:
+            if not is_awaiting_network(row) or row.host in live:
+                return row
+            try:
+                return elsewhere(row, [host for host in hosts if host.name in live], generation, now)
+            except Exhausted:
+                return row
+
+        await self._move(server, rule, leaves=True)
 
     async def move_after_failure(self, server: ServerId, host: str, attempt: int, fault: Fault) -> bool:
         """A new attempt elsewhere after one has failed; ERROR with its fault when no host is left for it.
@@ -133,8 +170,9 @@ class Placer:
             return False
         return True
 
-    async def _move(self, server: ServerId, rule: Moving) -> None:
-        """Carry out a rule that may give the server a new attempt: claim, tell, send."""
+    async def _move(self, server: ServerId, rule: Moving, *, leaves: bool = False) -> None:
+        """Carry out a rule that may give the server a new attempt: claim, tell, send. `leaves`: the host that it had
+        has not cleared itself of it, and is told too."""
         now = self.clock.now()
         generation = Generation(self.new_id().replace("-", ""))
         chosen: list[HostName] = []
@@ -143,6 +181,8 @@ class Placer:
         def change(row: Server, hosts: Sequence[HostState]) -> Server:
             chosen.clear()  # of a try that came to nothing
             faults.clear()
+            if row.generation == generation:
+                return row  # done before, and the answer was lost
             try:
                 after = rule(row, hosts, generation, now)
             except Exhausted as error:
@@ -160,17 +200,29 @@ class Placer:
             return finished(action, now, error=faults[0].message) if faults else action
 
         try:
-            after = await self.store.place(server, change, ends=noted)
+            after = await retry(
+                partial(self.store.place, server, change, ends=noted), on=Unavailable, timeout=PLACE_PATIENCE
+            )
         except NotFound:
             return  # it was deleted meanwhile
-        if chosen:
-            await self._send(after)
+        if after.generation == generation:
+            await self._send(after, after.tried[-2:] if leaves else after.tried[-1:])
         elif faults:
             self._tell(after, SubFact.FAILED, faults[0].message)
 
-    async def _send(self, server: Server) -> None:
+    async def _send(self, server: Server, hosts: Sequence[HostName]) -> None:
         self._tell(server, SubFact.PLACED, "")
-        await tell_host(self.bus, server)
+        for host in hosts:
+            await self._tell_host(server, host)
+
+    async def _tell_host(self, server: Server, host: HostName) -> None:
+        try:
+            await retry(partial(self._cast, server, host), on=Unavailable, timeout=TELL_PATIENCE)
+        except Unavailable as error:
+            log.warning("the host was not told; it looks by itself", server=server.id, error=str(error))
+
+    async def _cast(self, server: Server, host: HostName) -> None:
+        await self.bus.cast(f"compute.{host}", DoJob(server=server.id))
 
     def _tell(self, server: Server, what: SubFact, detail: str) -> None:
         self.timeline.tell(

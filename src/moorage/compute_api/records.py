@@ -9,7 +9,6 @@ from typing import Never
 import structlog
 
 from moorage.compute_api.facts import fact_of
-from moorage.compute_api.job import tell_host
 from moorage.compute_api.placing import Placer
 from moorage.domain.action import ActionEvent, InstanceAction, finished
 from moorage.domain.attempt import done, given_up, plugging, released, started_again, with_nics
@@ -133,7 +132,7 @@ class Records:
         if server is not None:
             asked = fact_of(server, Hop.ASKED, wall=now, monotonic=self.clock.monotonic(), detail="its host came back")
             self.timeline.tell(asked)
-            await tell_host(self.bus, server)
+            await self.placer.tell(server, HostName(message.host))
         return server is not None
 
     async def _failed(self, message: JobFailed, now: datetime) -> Message:

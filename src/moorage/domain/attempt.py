@@ -41,6 +41,11 @@ def is_unplaced(server: Server) -> bool:
     return server.host is None and job_of(server.life) is Job.BOOT
 
 
+def is_awaiting_network(server: Server) -> bool:
+    """Whether its host waits for its ports, without leave to run it yet: another host may have it."""
+    return job_of(server.life) is Job.BOOT and server.plug_deadline is not None and not server.is_released
+
+
 def placed(server: Server, host: HostName, generation: Generation, now: datetime) -> Server:
     """The server as a new attempt on `host`."""
     return replace(

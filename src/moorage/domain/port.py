@@ -62,6 +62,7 @@ class VifType(StrEnum):
 
 GENERATION_KEY = "plug_generation"  # in binding:profile
 MADE_KEY = "made_by_compute"  # in binding:profile: true on ports that compute made for a server, and deletes with it
+ATTEMPT_KEY = "attempt"  # in binding:profile: of the server; an older attempt touches nothing of a newer one's
 NIC_KEY = "nic"  # in binding:profile: the NIC's number, by which a re-run adopts the ports it made
 
 

@@ -73,6 +73,7 @@ class Notifier:
             if items:
                 await self._deliver(await self._still_wanted(items))
             else:
+                await self._outbox.untake()  # what is in flight now is nobody's: the answer to a `take` was lost
                 await self._more()
 
     async def _more(self) -> None:

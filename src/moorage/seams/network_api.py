@@ -65,6 +65,9 @@ class NetworkApi(Protocol):
     async def security_groups(self, project: ProjectId, names: Sequence[str]) -> Sequence[str]:
         """The ids of a project's groups, each given by name or id. Raises NotFound for one it has not."""
 
+    async def live_agents(self) -> frozenset[HostName]:
+        """The hosts with an L2 agent that the network has heard of late."""
+
     async def create_port(
         self,
         *,

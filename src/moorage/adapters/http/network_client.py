@@ -8,11 +8,11 @@ from urllib.parse import urlencode
 from moorage.adapters.http.session import Session
 from moorage.domain.errors import NotFound, Unavailable
 from moorage.domain.ids import HostName, NetworkId, PortId, ProjectId, ServerId
-from moorage.domain.port import GENERATION_KEY, MADE_KEY, NIC_KEY
+from moorage.domain.port import ATTEMPT_KEY, GENERATION_KEY, MADE_KEY, NIC_KEY
 from moorage.kit.translating import translating
 from moorage.seams.network_api import NetworkInfo, NetworkPort
 
-_OURS = frozenset({GENERATION_KEY, NIC_KEY, MADE_KEY})
+_OURS = frozenset({GENERATION_KEY, ATTEMPT_KEY, NIC_KEY, MADE_KEY})
 _MANY = 150  # ids in one query: a URL of some 7 KB
 
 
@@ -51,6 +51,11 @@ class HttpNetworkApi:
             if name not in by_name:
                 raise NotFound(f"Security group {name} not found for project {project}.")
         return [by_name[name] for name in names]
+
+    async def live_agents(self) -> frozenset[HostName]:
+        agents = await self._list("agents", [("alive", "True")])
+        with translating({KeyError: Unavailable}, "reading the network's agents"):
+            return frozenset(HostName(agent["host"]) for agent in agents if _is_l2(agent) and agent["alive"])
 
     async def create_port(
         self,
@@ -103,6 +108,11 @@ class HttpNetworkApi:
         answer = await self.session.json("GET", f"/v2.0/{what}?{urlencode(query)}")
         with translating({(KeyError, TypeError): Unavailable}, f"reading the network's {what}"):
             return list(answer[what.replace("-", "_")])
+
+
+def _is_l2(agent: Mapping[str, Any]) -> bool:
+    """Whether it wires ports: a real Neutron has agents of many kinds."""
+    return bool(agent["binary"] == "neutron-openvswitch-agent")
 
 
 def _if_match(port: NetworkPort) -> dict[str, str]:

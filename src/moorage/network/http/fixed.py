@@ -139,13 +139,13 @@ def _require_own(request: Request, project: str) -> None:
 
 
 class Agents:
-    """For admins; to others the list is empty."""
+    """For admins, and for services to look at; to others the list is empty."""
 
     def __init__(self, service: NetworkService) -> None:
         self._service = service
 
     async def on_get(self, request: Request, response: Response) -> None:
-        agents = await self._service.store.agents() if caller_of(request).is_admin else ()
+        agents = await self._service.store.agents() if caller_of(request).is_service else ()
         query, now = query_of(request), self._service.clock.now()
         page = listing.selected([agent_view(agent, now) for agent in agents], query)
         send(response, {"agents": [listing.with_fields(view, query) for view in page]})
