@@ -3,15 +3,20 @@
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cache
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 from tests.story.faults import Faults, faulty
+from tests.story.gates import Gate, GatedBus, gated
+from tests.story.mishaps import MishapBus
 
 from moorage.adapters.files.private_key import make_private_key
+from moorage.adapters.http.image_client import HttpImageApi
+from moorage.adapters.http.network_client import HttpNetworkApi
 from moorage.adapters.http.session import Session
 from moorage.adapters.memory.bus import MemoryBus
+from moorage.adapters.memory.changes import Changes
 from moorage.adapters.memory.clock import LoopClock
 from moorage.adapters.memory.dhcp import MemoryDhcp
 from moorage.adapters.memory.hypervisor import MemoryHypervisor
@@ -22,16 +27,19 @@ from moorage.app.control_plane import ControlPlane, Parts, make_control_plane
 from moorage.app.hosts import Equipment, Host, Outside, make_host
 from moorage.compute.boot import PluggingRules
 from moorage.compute.manager import Capacity
+from moorage.domain.errors import NotFound
 from moorage.domain.hops import HOPS, Fact, Hop
 from moorage.domain.identity import Project
 from moorage.domain.ids import HostName, PortId, ProjectId, ServerId
 from moorage.image.bootstrap import register_placeholder
 from moorage.kit.supervise import supervise
+from moorage.seams.bus import Bus
 from moorage.seams.external_events import ExternalEvents
 from moorage.seams.timeline import Timeline
 
 T = TypeVar("T")
 USERS = {name: f"{name}-secret" for name in ("admin", "demo", "nova", "neutron", "glance")}
+ENDLESS = ("serve", "appended")  # of the bus, of the outbox
 _key = cache(make_private_key)
 
 
@@ -43,6 +51,7 @@ class Simulated:
     switch: MemorySwitch
     dhcp: MemoryDhcp
     hypervisor: MemoryHypervisor
+    gate: Gate  # between its services and the rest of the cloud
 
 
 @dataclass
@@ -56,7 +65,9 @@ class Story:
     network: Session
     network_id: str
     image_id: str
+    seams: dict[str, Any]  # of the control plane, by name, without their faults
     facts: list[Fact] = field(default_factory=list)
+    telling: Changes = field(default_factory=Changes)  # tells of each fact
 
     @property
     def host(self) -> Host:
@@ -80,10 +91,11 @@ class Story:
 
     async def show(self, server: ServerId) -> dict[str, Any] | None:
         """The server, None once it is gone."""
-        reply = await self.compute.call("GET", f"/servers/{server}")
-        if reply.status == 404:
+        try:
+            shown = await self.compute.json("GET", f"/servers/{server}")
+        except NotFound:
             return None
-        return (await self.compute.json("GET", f"/servers/{server}"))["server"]  # type: ignore[no-any-return]
+        return shown["server"]  # type: ignore[no-any-return]
 
     async def status(self, server: ServerId) -> str | None:
         """The server's status once no task is under way; "…" while one is; None once it is gone."""
@@ -146,7 +158,7 @@ async def until(look: Callable[[], Awaitable[T | None]], *, within: float, every
                 found = await look()
                 if found:
                     return found
-                await asyncio.sleep(max(every, (loop.time() - began) / 50))
+                await asyncio.sleep(max(every, min(0.25, (loop.time() - began) / 20)))
     except TimeoutError:
         raise AssertionError(f"not within {within:g} s") from None
 
@@ -154,12 +166,14 @@ async def until(look: Callable[[], Awaitable[T | None]], *, within: float, every
 class _Telling:
     """A timeline that keeps what it is told for the story, and passes it on."""
 
-    def __init__(self, facts: list[Fact], real: Timeline) -> None:
+    def __init__(self, facts: list[Fact], telling: Changes, real: Timeline) -> None:
         self._facts = facts
+        self._telling = telling
         self._real = real
 
     def tell(self, fact: Fact) -> None:
         self._facts.append(fact)
+        self._telling.tell()
         self._real.tell(fact)
 
 
@@ -170,12 +184,24 @@ async def story(
     is_fatal: bool = True,
     hosts: int = 1,
     faults: Faults | None = None,
+    mishaps: Faults | None = None,
     around_events: Callable[[ExternalEvents], ExternalEvents] = lambda events: events,
 ) -> AsyncIterator[Story]:
-    """A cloud with a network, an image and `hosts` simulated hosts, all heard. `faults` strike what its hosts call."""
+    """A cloud with a network, an image and `hosts` simulated hosts, all heard. `faults` strike all that is called,
+    `mishaps` messages on the bus."""
     clock = LoopClock()
-    bus = MemoryBus()
+    real = MemoryBus()
+    bus: Bus = real if mishaps is None else MishapBus(real, mishaps)
     facts: list[Fact] = []
+    telling = Changes()
+    strike = faults or Faults()
+    seams: dict[str, Any] = {}
+
+    def around(name: str, seam: T, /) -> T:
+        seams[name] = seam
+        changed = around_events(seam) if name == "external events" else seam  # type: ignore[arg-type]
+        return faulty(cast(T, changed), strike, who=name, spare=ENDLESS)
+
     plane = make_control_plane(
         Parts(
             bus=bus,
@@ -184,27 +210,36 @@ async def story(
             image_files=MemoryImages(),
             private_key=_key(),
             user_passwords=USERS,
-            around_events=around_events,
-            around_timeline=lambda timeline: _Telling(facts, timeline),
+            changing=around,
+            around_timeline=lambda timeline: _Telling(facts, telling, timeline),
         )
     )
-    strike = faults or Faults()
+    host_bus = faulty(bus, strike, who="a host's bus", spare=ENDLESS)
+    network_api = faulty(HttpNetworkApi(plane.session("network")), strike, who="a host's Network API")
     outside = Outside(
-        bus=faulty(bus, strike, spare={"serve"}),
-        network=faulty(plane.compute.network, strike),
-        images=plane.compute.images,
+        bus=host_bus,
+        network=network_api,
+        images=faulty(HttpImageApi(plane.session("image")), strike, who="a host's Image API"),
         clock=clock,
-        timeline=_Telling(facts, plane.observed),
+        timeline=_Telling(facts, telling, plane.observed),
         rules=PluggingRules(timeout, is_fatal),
     )
     worlds = [_world(number) for number in range(1, hosts + 1)]
-    made = [make_host(_equipment(world, strike), outside) for world in worlds]
+    made = [
+        make_host(
+            _equipment(world, strike),
+            replace(outside, bus=GatedBus(host_bus, world.gate), network=gated(network_api, world.gate)),
+        )
+        for world in worlds
+    ]
     try:
         await plane.bootstrap()
         [project] = await plane.identity.store.find(Project, {"name": "admin"})
         image = await register_placeholder(plane.image, ProjectId(project.id))
         async with asyncio.TaskGroup() as group:
             eternal = [("plane", plane.run), *((f"host {host.equipment.name}", host.run) for host in made)]
+            if isinstance(bus, MishapBus):
+                eternal.append(("mishaps", bus.run))
             owner = group.create_task(supervise(eternal))
             try:
                 network = plane.session("network", "demo", "demo")
@@ -212,7 +247,7 @@ async def story(
                 network_id = await _make_network(network)
                 compute = plane.session("compute/v2.1", "demo", "demo")
                 strike.calls.clear()
-                yield Story(plane, made, worlds, compute, network, network_id, image.id, facts)
+                yield Story(plane, made, worlds, compute, network, network_id, image.id, seams, facts, telling)
             finally:
                 owner.cancel()
     finally:
@@ -222,17 +257,16 @@ async def story(
 def _world(number: int) -> Simulated:
     switch = MemorySwitch()
     dhcp = MemoryDhcp()
-    return Simulated(HostName(f"host-{number}"), switch, dhcp, MemoryHypervisor(switch, dhcp))
+    return Simulated(HostName(f"host-{number}"), switch, dhcp, MemoryHypervisor(switch, dhcp), Gate())
 
 
 def _equipment(world: Simulated, faults: Faults) -> Equipment:
-    switch = faulty(world.switch, faults)
     return Equipment(
         name=world.name,
-        plugging=switch,
-        wiring=lambda: (switch, ()),
-        hypervisor=faulty(world.hypervisor, faults),
-        dhcp=lambda: faulty(world.dhcp, faults),
+        plugging=faulty(world.switch, faults, who="compute's switch"),
+        wiring=lambda: (faulty(world.switch, faults, who="the agent's switch"), ()),
+        hypervisor=faulty(world.hypervisor, faults, who="the hypervisor"),
+        dhcp=lambda: faulty(world.dhcp, faults, who="DHCP"),
         capacity=Capacity(vcpus=64, memory_mib=1 << 20, disk_gib=1 << 16, hypervisor_type="simulated"),
     )
 

@@ -95,7 +95,7 @@ async def test_spared_methods_are_not_touched() -> None:
 
 
 async def test_each_call_of_all_objects_meets_each_fault_once() -> None:
-    met: list[tuple[int, Fault | None, list[str]]] = []
+    met: list[tuple[int, object, list[str]]] = []
     async for faults in one_fault_at_a_time(Fault.UNAVAILABLE, Fault.TWICE):
         left, right = faulty(Ledger(), faults), faulty(Ledger(), faults)
         await asyncio.gather(left.note("a"), return_exceptions=True)

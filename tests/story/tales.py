@@ -1,0 +1,82 @@
+"""What happens to a server, as tales to be struck by faults."""
+
+from collections.abc import Awaitable, Callable
+from functools import partial
+
+from tests.story.scenes import Scene
+from tests.story.strikes import Tale
+
+from moorage.domain.hops import Hop
+from moorage.domain.server import Server, TaskState, VmState
+
+
+async def _asked(scene: Scene) -> None:
+    await scene.ask()
+
+
+async def _active(scene: Scene) -> None:
+    await scene.ask()
+    assert await scene.rests() == "active"
+
+
+async def _stopped(scene: Scene) -> None:
+    await _active(scene)
+    await _stop(scene)
+    assert await scene.rests() == "stopped"
+
+
+async def _stop(scene: Scene) -> None:
+    def is_stopping(row: Server) -> bool:
+        return row.life.task is TaskState.POWERING_OFF or row.life.vm is VmState.STOPPED
+
+    await scene.act({"os-stop": None}, unless=is_stopping)
+
+
+async def _start(scene: Scene) -> None:
+    def is_starting(row: Server) -> bool:
+        return row.life.task is TaskState.POWERING_ON or row.life.vm is VmState.ACTIVE
+
+    await scene.act({"os-start": None}, unless=is_starting)
+
+
+async def _reboot(scene: Scene) -> None:
+    before = (await scene.row()).attempt
+    await scene.act({"reboot": {"type": "HARD"}}, unless=lambda row: row.attempt > before)
+
+
+async def _delete_at(hop: Hop, scene: Scene) -> None:
+    await scene.ask()
+    await scene.reaches(hop)
+    await scene.delete()
+
+
+async def _restart_agent_at(hop: Hop, scene: Scene) -> None:
+    await scene.ask()
+    await scene.reaches(hop)
+    agent = scene.cloud.host.agent
+    await agent.stop()
+    agent.start()
+
+
+async def _restart_compute_at(hop: Hop, scene: Scene) -> None:
+    await scene.ask()
+    await scene.reaches(hop)
+    compute = scene.cloud.host.slot
+    await compute.stop()
+    compute.start()
+
+
+def _each(what: str, act: Callable[[Hop, Scene], Awaitable[None]], hops: tuple[Hop, ...], ends: str) -> list[Tale]:
+    return [Tale(f"{what} once {hop}", partial(act, hop), ends) for hop in hops]
+
+
+TALES = [
+    Tale("boot", _asked),
+    Tale("delete", Scene.close, "deleted", _active),
+    Tale("stop", _stop, "stopped", _active),
+    Tale("start", _start, "active", _stopped),
+    Tale("hard reboot", _reboot, "active", _active),
+    *_each("deleted", _delete_at, (Hop.ASKED, Hop.BOUND, Hop.PLUGGED, Hop.WIRED, Hop.HEARD), "deleted"),
+    *_each("agent restarted", _restart_agent_at, (Hop.PLUGGED, Hop.SEEN, Hop.WIRED), "active"),
+    *_each("compute restarted", _restart_compute_at, (Hop.BOUND, Hop.PLUGGED, Hop.WOKEN, Hop.RUNNING), "active"),
+]
