@@ -221,6 +221,19 @@ async def test_a_lost_connection_in_mid_transaction_is_unavailable_and_nothing_i
         await database.check()
 
 
+async def test_tables_that_change_under_a_process_are_read_as_they_are(shared: Opened) -> None:
+    """What was prepared for the old ones is prepared anew."""
+    every = text("SELECT * FROM agents")
+    async with shared(NETWORK) as database, shared(NETWORK) as other:
+        before = await database.run("reading", lambda session: list(session.execute(every).keys()))
+        try:
+            await other.run("altering", lambda session: session.execute(text("ALTER TABLE agents ADD more INTEGER")))
+            after = await database.run("reading", lambda session: list(session.execute(every).keys()))
+        finally:
+            await other.run("mending", lambda session: session.execute(text("ALTER TABLE agents DROP more")))
+    assert after == [*before, "more"]
+
+
 async def test_units_of_work_have_their_turn_in_the_order_of_coming(shared: Opened) -> None:
     """However many come again and again: none is passed over until its time is up."""
     rounds = [0] * 20

@@ -222,6 +222,17 @@ async def test_a_file_is_kept_as_it_was_and_brought_up_to_date_once(tmp_path: Pa
         assert kept.execute(tables).fetchall() == now.execute(tables).fetchall() != []
 
 
+async def test_a_file_whose_making_was_cut_short_is_made(tmp_path: Path) -> None:
+    path = tmp_path / "network.sqlite"
+    await open_sqlite(path, NETWORK).close()
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute("DROP TABLE outbox")
+        connection.execute("PRAGMA user_version = 0")  # which is written last
+    database = open_sqlite(path, NETWORK)
+    await fill(database, NETWORK)
+    await database.close()
+
+
 def test_a_newer_versions_file_is_refused_with_what_to_do_and_left_as_it_is(tmp_path: Path) -> None:
     path, schema = tmp_path / "network.sqlite", NETWORK
     released(schema, RELEASED[0], path)

@@ -45,6 +45,7 @@ _AGAIN = {
     "23505": TRIES_OF_CONFLICT,  # unique violation
     "23503": TRIES_OF_CONFLICT,  # foreign key violation
 }
+_HAS_SCHEMA = text("SELECT count(*) FROM pg_namespace WHERE nspname = :name")
 _ONE = text("SELECT 1")
 _PROMISE = text("SHOW synchronous_commit")
 
@@ -189,7 +190,8 @@ async def upgrade_postgresql(url: str, schema: Schema) -> tuple[str | None, str]
         hold(session, f"upgrading {schema.name}")
         for setting in ("statement_timeout = 0", "idle_in_transaction_session_timeout = 0", "lock_timeout = '30s'"):
             session.execute(text(f"SET LOCAL {setting}"))
-        session.execute(text(f"CREATE SCHEMA IF NOT EXISTS {schema.name}"))
+        if not session.scalar(_HAS_SCHEMA, {"name": schema.name}):  # to ask for it takes more rights than to have it
+            session.execute(text(f"CREATE SCHEMA {schema.name}"))
         connection = session.connection()
         found = revision_of(connection)
         if found is not None:

@@ -39,7 +39,8 @@ def reaching(url: str) -> Iterator[None]:
 
 def state_of(error: object) -> str:
     """The SQLSTATE, "" for what is no error of the server's."""
-    return getattr(error, "sqlstate", None) or ""
+    cause = getattr(error, "__cause__", None)  # SQLAlchemy passes it on, but for a plan that is out of date
+    return getattr(error, "sqlstate", None) or getattr(cause, "sqlstate", None) or ""
 
 
 def _ours(error: Exception, act: str) -> MoorageError:

@@ -35,8 +35,9 @@ def revision_of(connection: Connection) -> str | None:
 
 
 def note_revision(connection: Connection, revision: str) -> None:
-    """As Alembic itself does it, which takes longer to import than to do this."""
-    _VERSIONS.create(connection)
+    """As Alembic itself does it, which takes longer to import than to do this. Repeatable."""
+    _VERSIONS.create(connection, checkfirst=True)
+    connection.execute(_VERSIONS.delete())
     connection.execute(_VERSIONS.insert().values(version_num=revision))
 
 
