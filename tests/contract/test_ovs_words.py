@@ -191,6 +191,45 @@ async def test_a_service_port_that_cannot_be_opened_says_why(world: OvsRig) -> N
     await asyncio.wait([running])
 
 
+async def test_a_device_that_was_replaced_while_the_switch_was_busy_is_opened_anew(
+    world: OvsRig, switch: OvsSwitch
+) -> None:
+    """The switch tells devices by their names: it would go on with the one that is gone, and nothing would pass."""
+    before = await opened(world, switch, vif(40))
+    world.hold_switch()
+    try:
+        await switch.unplug(vif(40).port)
+        world.clear()
+        world.make_device(vif(40).port)
+        async with asyncio.TaskGroup() as group:
+            plugging = group.create_task(switch.plug(vif(40)))
+            await asyncio.sleep(0.2)
+            assert not plugging.done()
+            world.release_switch()
+    finally:
+        world.release_switch()
+    after = await opened(world, switch, vif(40))
+    assert after.ofport != before.ofport
+
+
+async def test_a_dead_switch_does_not_hold_up_plugging_for_ever(world: OvsRig) -> None:
+    async with world.connected() as switch:
+        await opened(world, switch, vif(41))
+    impatient = OvsSwitch(world.rundir, open_timeout=0.2)
+    running = asyncio.create_task(impatient.run())
+    world.stop_switch()
+    try:
+        await impatient.unplug(vif(41).port)
+        async with asyncio.timeout(5):
+            await impatient.plug(vif(41))
+        assert vif(41).port in await impatient.plugged()
+        await impatient.unplug(vif(41).port)
+    finally:
+        world.start_switch()
+        running.cancel()
+        await asyncio.wait([running])
+
+
 async def test_packets_pass_between_wired_ports_of_one_network_and_no_others(world: OvsRig, switch: OvsSwitch) -> None:
     vifs = [vif(number) for number in (21, 22, 23)]
     seen = [await opened(world, switch, each) for each in vifs]

@@ -10,7 +10,7 @@ from moorage.domain.ids import Generation, NetworkId, PortId, ServerId
 from moorage.seams.switch import Interface, Vif, WirePlan
 
 COLUMNS: Mapping[str, Mapping[str, Kind]] = {
-    "Open_vSwitch": {"bridges": Kind.SET},
+    "Open_vSwitch": {"bridges": Kind.SET, "cur_cfg": Kind.ONE},
     "Bridge": {"name": Kind.ONE, "ports": Kind.SET, "datapath_type": Kind.ONE, "fail_mode": Kind.OPTIONAL},
     "Port": {"name": Kind.ONE, "interfaces": Kind.SET, "tag": Kind.OPTIONAL, "other_config": Kind.MAP},
     "Interface": {
@@ -94,6 +94,12 @@ def why_not(plan: WirePlan, rows: Rows | None) -> str | None:
     if rows is None:
         return "it is not on the bridge"
     return plan.misfit(rows.generation, rows.ofport)
+
+
+def carried_out(replica: Replica) -> int:
+    """The latest configuration that ovs-vswitchd has carried out; 0, as at first, is left out of the row."""
+    found: list[Any] = [row["cur_cfg"] for row in replica.tables["Open_vSwitch"].values()]
+    return max((int(number or 0) for number in found), default=0)
 
 
 def uuid_of(replica: Replica, bridge: str) -> str | None:

@@ -5,14 +5,13 @@ import time
 from collections.abc import Awaitable, Callable
 from ipaddress import IPv4Network
 from pathlib import Path
-from typing import Any, Never
+from typing import Never
 from uuid import uuid4
 
 from moorage.adapters.openflow.client import OpenFlowClient
 from moorage.adapters.ovsdb import bridge, operations
 from moorage.adapters.ovsdb.client import OvsdbClient
 from moorage.adapters.ovsdb.flows import delete_all, packed
-from moorage.adapters.ovsdb.values import Kind
 from moorage.domain.errors import Unavailable
 from moorage.domain.ids import PortId
 from moorage.seams.flow import Flow, Match, Normal
@@ -20,7 +19,6 @@ from moorage.seams.switch import DEAD_VLAN
 
 FLOWS = 10
 TIMEOUT = 10.0  # seconds for a round
-COLUMNS = {**bridge.COLUMNS, "Open_vSwitch": {**bridge.COLUMNS["Open_vSwitch"], "cur_cfg": Kind.ONE}}
 
 
 class Floor:
@@ -29,7 +27,7 @@ class Floor:
     def __init__(self, rundir: Path, *, name: str = "br-int") -> None:
         self._name = name
         self._changed = asyncio.Event()
-        self._ovsdb = OvsdbClient(f"unix:{rundir}/db.sock", COLUMNS, lambda _: self._changed.set())
+        self._ovsdb = OvsdbClient(f"unix:{rundir}/db.sock", bridge.COLUMNS, lambda _: self._changed.set())
         self._openflow = OpenFlowClient(f"{rundir}/{name}.mgmt", lambda _: None)
 
     async def run(self) -> Never:
@@ -41,24 +39,15 @@ class Floor:
     async def settled(self) -> None:
         """Return when ovs-vswitchd has done all that was committed before: taking a port away keeps it busy for 13 to
         18 ms, and whoever adds one meanwhile waits. Raises Unavailable."""
-        next_cfg = {"op": "mutate", "table": "Open_vSwitch", "where": [], "mutations": [["next_cfg", "+=", 1]]}
-        reading = {"op": "select", "table": "Open_vSwitch", "where": [], "columns": ["next_cfg"]}
-        [_, read] = await self._ovsdb.transact([next_cfg, reading], "the floor: settling")
-        asked_for = read["rows"][0]["next_cfg"]
+        results = await self._ovsdb.transact(operations.next_configuration(), "the floor: settling")
+        asked_for = operations.configuration_of(results)
         try:
             async with asyncio.timeout(TIMEOUT):
-                while self._done() < asked_for:
+                while bridge.carried_out(self._ovsdb.replica) < asked_for:
                     self._changed.clear()
                     await self._changed.wait()
         except TimeoutError:
             raise Unavailable(f"the switch was not done within {TIMEOUT:g} s") from None
-
-    def _done(self) -> int:
-        """The latest configuration that ovs-vswitchd has carried out; 0, as at first, is left out of the row."""
-        return max((int(row["cur_cfg"] or 0) for row in self._root_rows()), default=0)
-
-    def _root_rows(self) -> list[Any]:
-        return list(self._ovsdb.replica.tables["Open_vSwitch"].values())
 
     async def round(self, device: str, commit: Callable[[], Awaitable[None]]) -> float:
         """Milliseconds from adding `device`, which is there, until ofport, tag, ten flows with a barrier and

@@ -1,10 +1,10 @@
 """The operations of our transactions, as values (RFC 7047, section 5.2)."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from moorage.adapters.ovsdb.bridge import Rows, is_tagged, mark_of
-from moorage.adapters.ovsdb.client import Operation
+from moorage.adapters.ovsdb.client import Operation, Result
 from moorage.adapters.ovsdb.values import map_of, named, set_of, uuid
 from moorage.domain.ids import NetworkId, PortId
 from moorage.seams.switch import DEAD_VLAN, Vif, WirePlan
@@ -88,6 +88,20 @@ def remove_port(bridge: str, port: str) -> Operation:
     """Take a Port row off the bridge; the database then drops it and its interfaces. One that is gone is fine."""
     mutation = ["ports", "delete", set_of([uuid(port)])]
     return {"op": "mutate", "table": "Bridge", "where": _is(bridge), "mutations": [mutation]}
+
+
+def next_configuration() -> list[Operation]:
+    """Have ovs-vswitchd say (`cur_cfg`) when it has done all this; the last result tells the configuration's number."""
+    return [
+        {"op": "mutate", "table": "Open_vSwitch", "where": [], "mutations": [["next_cfg", "+=", 1]]},
+        {"op": "select", "table": "Open_vSwitch", "where": [], "columns": ["next_cfg"]},
+    ]
+
+
+def configuration_of(results: Sequence[Result]) -> int:
+    """The number that `next_configuration`, at the end of a transaction, has given it."""
+    number: int = results[-1]["rows"][0]["next_cfg"]
+    return number
 
 
 def tag(plan: WirePlan, rows: Rows) -> list[Operation]:

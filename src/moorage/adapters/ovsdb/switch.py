@@ -14,6 +14,7 @@ from moorage.adapters.openflow.client import OpenFlowClient
 from moorage.adapters.ovsdb import bridge, operations
 from moorage.adapters.ovsdb.bridge import Rows
 from moorage.adapters.ovsdb.client import Operation, OvsdbClient
+from moorage.adapters.ovsdb.leaving import Leaving
 from moorage.adapters.ovsdb.wires import Wires
 from moorage.domain.errors import Conflict, Unavailable
 from moorage.domain.ids import Generation, NetworkId, PortId
@@ -59,6 +60,7 @@ class OvsSwitch:
             f"{rundir}/{name}.mgmt", self._turned, timeout=timeout, on_sent=partial(_count, sent, FLOW_BATCH)
         )
         self._wires = Wires(self._ovsdb, self._openflow, timeout)
+        self._leaving = Leaving(lambda: bridge.carried_out(self._ovsdb.replica), patience=open_timeout)
         self._watchers: set[asyncio.Event] = set()
         self._epoch = 0  # one more each time that all is to be told anew
 
@@ -115,6 +117,7 @@ class OvsSwitch:
             change = [operations.remove_port(on_bridge, rows.port) for rows in ours if rows is not same]
             ids, port = operations.external_ids(vif), operations.unwired(vif)
             if same is None:
+                await self._leaving.gone(vif.device)
                 change += operations.add_port(on_bridge, vif.device, ids, port)
             else:
                 change += operations.change_port(same, ids, port)
@@ -207,7 +210,9 @@ class OvsSwitch:
             await self._ovsdb.catch_up()
         ours = [rows for rows in self._rows() if rows.port_id == port and rows.is_service == service]
         if ours:
-            await self._ovsdb.transact([operations.remove_port(on_bridge, rows.port) for rows in ours], act)
+            change = [operations.remove_port(on_bridge, rows.port) for rows in ours]
+            results = await self._ovsdb.transact([*change, *operations.next_configuration()], act)
+            self._leaving.left([rows.name for rows in ours], operations.configuration_of(results))
 
     async def _try(self, change: Sequence[Operation], act: str) -> bool:
         """Whether all was changed; if not, the replica has caught up with whoever was faster."""
@@ -255,6 +260,7 @@ class OvsSwitch:
         self._wake()
 
     def _wake(self) -> None:
+        self._leaving.changed()
         for watcher in self._watchers:
             watcher.set()
 
