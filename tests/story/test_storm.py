@@ -9,10 +9,11 @@ from uuid import UUID
 import pytest
 import structlog
 from tests.story.clouds import Story, story, until
+from tests.story.faults import Faults
 
 from moorage.agent.batches import BATCH
 from moorage.domain.hops import Hop, SubFact
-from moorage.domain.ids import Generation, PortId, ServerId, device_name
+from moorage.domain.ids import Generation, NetworkId, PortId, ServerId, device_name
 from moorage.domain.port import PortStatus
 from moorage.seams.switch import FLOW_BATCH, TRANSACTION, Vif
 
@@ -155,3 +156,16 @@ async def test_how_far_an_agent_is_can_be_read() -> None:
         await plug(cloud, vifs)
         await asyncio.sleep(4)
         assert await read() == (3 * BATCH, 0)
+
+
+async def test_reservations_that_come_together_are_read_together() -> None:
+    faults = Faults()
+    async with story(faults=faults) as cloud:
+        faults.calls.clear()
+        vifs = await bound(cloud, 200)
+        assert 1 <= faults.calls.count("DHCP.serve") < 20  # one for each is what must not be
+        assert all(cloud.world.dhcp.reservation(network, vif.mac) for network in await served(cloud) for vif in vifs)
+
+
+async def served(cloud: Story) -> set[NetworkId]:
+    return set(await cloud.world.dhcp.serving())
