@@ -66,7 +66,7 @@ class Network:
                 self.is_up -= {mark.port for mark in down}
                 return wire.Done()
             case wire.DhcpWanted():
-                return wire.DhcpNetworks(networks=())
+                return wire.DhcpNetworks(networks=(), failed=(NET, OTHER_NET))  # what is there stays as it is
             case _:
                 return wire.Done()
 

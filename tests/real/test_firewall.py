@@ -174,6 +174,10 @@ async def test_members_of_a_group_come_and_go(wall: Wall) -> None:
     assert await connects(a, b, 80)
     await wall.change(a, allowed_address_pairs=({"ip_address": f"{a.address6}/128"},))
     await soon(lambda: pings(a, b, v6=True))
+    await wall.change(c, security_groups=("out", "b"))
+    await wall.change(a, allowed_address_pairs=({"ip_address": "10.0.0.0/24"},))
+    await soon(lambda: connects(c, b, 80))
+    assert await pings(c, b), "it is in one group by itself, and in the other by a prefix"
 
 
 async def test_a_connection_outlives_other_changes_and_ends_with_its_rule(wall: Wall) -> None:

@@ -69,18 +69,13 @@ ROUTER_SOLICITATION, ROUTER_ADVERTISEMENT, SOLICITATION, ADVERTISEMENT, REDIRECT
 
 TRACKED = state(lacks=INVALID)
 
-allow: Action = Load(FLAGS, 1, bits=1)
+allow: Action = Load(FLAGS, 1, bits=1)  # ALLOWED
 ask_anew: Action = Load(FLAGS, 0, bits=1)
 
 
 def base(uplinks: Sequence[int]) -> list[Flow]:
     """The flows of a bridge, with or without ports that lead to other hosts."""
     return [*_source(), *_out(), *_deliver(), *_in(), *_fabric(uplinks)]
-
-
-def zone_of(ofport: int) -> int:
-    """Where a port's connections are kept."""
-    return ofport
 
 
 def dhcp(sport: int, dport: int) -> Match:

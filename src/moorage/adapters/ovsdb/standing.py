@@ -70,7 +70,7 @@ class Standing:
             gone |= set() if before is None else before[1].keys()
         for name in self._shared.keys() - shared.flows.keys() if shared.is_all else ():
             gone |= self._shared[name][1].keys()
-        for name in shared.flows.keys() & {*self._shared, *change.packed}:
+        for name in shared.flows.keys() & {*self._shared, *change.packed} if gone else ():
             gone -= (change.packed.get(name) or self._shared[name])[1].keys()
         change.gone = [delete_flows(cookie) for cookie in sorted(gone)]
         return change
