@@ -186,3 +186,16 @@ async def test_a_directory_has_one_holder(settings: CloudSettings) -> None:
     await used(settings)
     with pytest.raises(Unavailable, match="there is a holder at"):
         await start_living(place_of(settings.state_dir) / SOCKET, settings.state_dir / "log")
+
+
+@pytest.mark.parametrize("after", [0.0, 0.05, 0.1, 0.15, 0.2, 0.3])
+async def test_one_that_is_interrupted_while_it_begins_leaves_nothing(settings: CloudSettings, after: float) -> None:
+    try:
+        async with asyncio.timeout(after):
+            await used(settings)
+    except TimeoutError:
+        assert await found_world(settings.state_dir) is None
+        async with asyncio.timeout(5):
+            while processes.mentioning(settings.state_dir):  # one that was just being started
+                await asyncio.sleep(0.01)
+        assert not place_of(settings.state_dir).exists()

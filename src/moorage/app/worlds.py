@@ -138,12 +138,14 @@ class LastingWorlds:
         place = runtime.make(self._settings.state_dir)
         note = Note(uuid4().hex, version("moorage"), protocol.VERSION, self._settings.host_kind, self._settings.hosts)
         write_private(place / NOTE, msgspec.json.encode(note).decode())
+        is_made = False
         try:
             holder = await start_living(place / SOCKET, self._settings.state_dir / "holder.log")
-        except MoorageError:
-            shutil.rmtree(place, ignore_errors=True)
-            raise
-        runtime.belongs_to(place, holder.pid)
+            runtime.belongs_to(place, holder.pid)
+            is_made = True
+        finally:
+            if not is_made:  # it failed, or was interrupted: then a holder may be about to begin
+                await _unmade(place)
         return Worlds(note.id, holder, place)
 
     async def __aexit__(
@@ -158,6 +160,12 @@ class LastingWorlds:
             await end_world(self._place, worlds.holder, worlds.guests, self._say)
         else:
             worlds.holder.let_go()
+
+
+async def _unmade(place: Path) -> None:
+    if (holder := await find_living(place / SOCKET)) is not None:
+        await end_world(place, holder, ())
+    shutil.rmtree(place, ignore_errors=True)  # without which one that comes later cannot begin
 
 
 async def found_world(state: Path) -> tuple[LivingHolder, Note | None] | None:

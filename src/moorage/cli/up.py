@@ -47,7 +47,7 @@ def command(
 ) -> None:
     """Start a cloud: all services and hosts in one.
 
-    It runs until Ctrl-C or `moorage down`.
+    It runs until Ctrl-C or `moorage down`. Killed, it leaves its guests alive, and the next one takes them over.
     """
     from moorage.app.config import checked, read_settings
     from moorage.app.doctor import best_kind, hindrances
