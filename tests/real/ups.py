@@ -104,7 +104,8 @@ class Ups:
             holder.let_go()
 
     def nothing_is_left(self) -> bool:
-        return self.shell.left() == [] and not self.place.exists() and processes.mentioning(self.shell.home) == []
+        left = [*processes.mentioning(self.shell.home), *processes.mentioning(self.place)]
+        return self.shell.left() == [] and not self.place.exists() and left == []
 
 
 async def dies_at(ups: Ups, hop: Hop) -> str:

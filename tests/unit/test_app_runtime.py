@@ -9,6 +9,7 @@ import pytest
 
 from moorage.app.runtime import place_of, remove, runtime, sweep
 from moorage.app.state import StateDir
+from moorage.domain.errors import Unavailable
 
 
 @pytest.fixture
@@ -65,6 +66,14 @@ def test_somebody_elses_link_is_left_alone(long: Path, tmp_path: Path) -> None:
     sweep()
     remove(long)
     assert (tmp_path / "theirs").is_dir()
+    place_of(long).unlink()
+
+
+def test_what_somebody_else_has_put_there_is_told(long: Path, tmp_path: Path) -> None:
+    (tmp_path / "theirs").mkdir()
+    place_of(long).symlink_to(tmp_path / "theirs")
+    with pytest.raises(Unavailable, match="belongs to somebody else"), runtime(long):
+        raise AssertionError("it was taken")
     place_of(long).unlink()
 
 

@@ -33,6 +33,7 @@ def runtime(state: Path) -> Iterator[Path]:
 def make(state: Path) -> Path:
     """An empty directory, used by this process, in place of one whose users were killed. Raises Unavailable."""
     place = place_of(state)
+    require_ours(place)
     shutil.rmtree(place, ignore_errors=True)
     try:
         place.mkdir(mode=0o700)
@@ -80,6 +81,12 @@ def is_ours(place: Path) -> bool:
         return place.is_dir() and not place.is_symlink() and place.lstat().st_uid == os.geteuid()
     except OSError:
         return False
+
+
+def require_ours(place: Path) -> None:
+    """Raises Unavailable where somebody else has put something in its place."""
+    if os.path.lexists(place) and not is_ours(place):
+        raise Unavailable(f"{place} belongs to somebody else: remove it, or take another --state-dir")
 
 
 def is_lived_in(place: Path) -> bool:

@@ -134,6 +134,7 @@ class LastingWorlds:
 
     async def _made(self) -> Worlds:
         self._say(_beginning(self._settings))
+        runtime.require_ours(self._place)
         await ended(self._place / SOCKET)
         place = runtime.make(self._settings.state_dir)
         note = Note(uuid4().hex, version("moorage"), protocol.VERSION, self._settings.host_kind, self._settings.hosts)
