@@ -13,7 +13,7 @@ RECORD = Record(WEB, "<web>", (Nic(PortId("p"), "fa:16:3e:00:00:01", "tapp"),), 
 def test_a_record_is_found_as_it_was_kept_until_it_is_forgotten(tmp_path: Path) -> None:
     records = Records(tmp_path / "guests")
     assert records.all() == []
-    records.keep(RECORD)
+    records.make(RECORD)
     assert records.find(WEB) == RECORD
     assert records.all() == [RECORD]
     assert "hello from &lt;web&gt;" in (records.home(WEB) / "www" / "index.html").read_text()
@@ -24,7 +24,7 @@ def test_a_record_is_found_as_it_was_kept_until_it_is_forgotten(tmp_path: Path) 
 
 def test_a_console_log_does_not_fill_the_disk_and_keeps_its_end(tmp_path: Path) -> None:
     records = Records(tmp_path)
-    records.keep(RECORD)
+    records.make(RECORD)
     assert records.written(WEB) == b""
     records.console(WEB).write_bytes(b"x" * 5 * CONSOLE_SIZE + b"the end\n")
     records.cut_console(WEB)

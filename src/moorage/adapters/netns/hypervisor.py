@@ -63,7 +63,8 @@ class NetnsHypervisor:
             if before is not None and before.nics != guest.nics:
                 await self._world.remove_namespace(guest_name(guest.server))
             self._ended.pop(guest.server, None)
-            self._keep(Record(guest.server, guest.name, guest.nics))
+            with translating({OSError: Unavailable}, f"making the files of guest {guest.server}"):
+                self._records.make(Record(guest.server, guest.name, guest.nics))
             name = guest_name(guest.server)
             await self._world.make_namespace(name)
             for number, nic in enumerate(guest.nics):
@@ -72,12 +73,12 @@ class NetnsHypervisor:
     async def resume(self, server: ServerId) -> None:
         async with self._one_at_a_time(server):
             record = self._find(server)
-            state = await self._state(record)
-            if record is None or state is GuestState.OFF:
+            is_held = record is not None and record.wanted is GuestState.HELD
+            if record is None or not (is_held or await self._state(record) is GuestState.RUNNING):
                 raise NotFound(f"resuming guest {server}: it is off, or not there")
-            if state is GuestState.HELD:
+            if is_held:
                 self._keep(replace(record, wanted=GuestState.RUNNING))
-                await self._start(record)
+                await self._start(record)  # it has a namespace, or is not found; one that runs already is kept
 
     async def power_off(self, server: ServerId, *, patience: float = 0.0) -> None:
         async with self._one_at_a_time(server):

@@ -43,11 +43,16 @@ class Records:
             return msgspec.json.decode((self.home(server) / "guest.json").read_bytes(), type=Record)
         return None
 
-    def keep(self, record: Record) -> None:
+    def make(self, record: Record) -> None:
+        """Its directory with its page, and what is kept of it."""
         home = self.home(record.server)
         (home / "www").mkdir(mode=0o700, parents=True, exist_ok=True)
         page = f"<!DOCTYPE html>\n<title>{html.escape(record.name)}</title>\n<p>hello from {html.escape(record.name)}\n"
         (home / "www" / "index.html").write_text(page)
+        self.keep(record)
+
+    def keep(self, record: Record) -> None:
+        home = self.home(record.server)
         fresh = home / "guest.json.new"
         fresh.write_bytes(msgspec.json.encode(record))
         fresh.rename(home / "guest.json")

@@ -99,6 +99,10 @@ class Wires:
         messages = work.messages if change is None else {**change.new, **work.messages}
         if change is not None and change.gone:
             messages["shared"] = change.gone
+        if not plans and not messages:  # the usual case, at every change of the bridge that is no news to us
+            if change is not None:
+                self._standing.changed(change)
+            return {}
 
         try:
             rejected = await self._both(tags, messages, f"wiring {len(plans)} ports")
