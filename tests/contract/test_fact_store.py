@@ -7,7 +7,7 @@ import pytest
 from tests.contract.conftest import Opened
 
 from moorage.adapters.database.timeline import TIMELINE, DatabaseFactStore
-from moorage.domain.hops import Fact, Hop, SubFact
+from moorage.domain.hops import Crossing, Fact, Hop, SubFact
 from moorage.domain.ids import Generation, HostName, PortId, ServerId
 from moorage.seams.fact_store import FactStore
 
@@ -28,7 +28,8 @@ def fact(
 
 
 async def test_a_fact_comes_back_as_it_was(store: FactStore) -> None:
-    full = Fact(Hop.PLUGGED, NOW, 1.5, "compute", SERVER, PORT, Generation("g"), 2, HostName("h1"), "ä")
+    crossing = Crossing("an exchange", 'a "key"', "a queue")
+    full = Fact(Hop.PLUGGED, NOW, 1.5, "compute", SERVER, PORT, Generation("g"), 2, HostName("h1"), "ä", crossing)
     await store.add([full])
     assert await store.of(SERVER) == [full]
     assert await store.of(ServerId("s2")) == []

@@ -186,11 +186,12 @@ async def story(
     faults: Faults | None = None,
     mishaps: Faults | None = None,
     around_events: Callable[[ExternalEvents], ExternalEvents] = lambda events: events,
+    real: MemoryBus | None = None,
 ) -> AsyncIterator[Story]:
     """A cloud with a network, an image and `hosts` simulated hosts, all heard. `faults` strike all that is called,
     `mishaps` messages on the bus."""
     clock = LoopClock()
-    real = MemoryBus()
+    real = real or MemoryBus()
     bus: Bus = real if mishaps is None else MishapBus(real, mishaps)
     facts: list[Fact] = []
     telling = Changes()

@@ -1,5 +1,6 @@
 """Facts become the ten hops of a result, and its JSON."""
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 from moorage.app.results import (
@@ -8,12 +9,13 @@ from moorage.app.results import (
     boot_json,
     held_ms,
     hop_times,
+    hops_json,
     plugged_to_running_ms,
     with_steps,
 )
-from moorage.domain.hops import HOPS, Fact, Hop, SubFact
+from moorage.domain.hops import HOPS, Crossing, Fact, Hop, SubFact
 from moorage.domain.ids import PortId
-from moorage.wire.facts import from_wire
+from moorage.wire.facts import from_wire, to_wire
 from moorage.wire.messages import FactSpec
 
 ASKED = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
@@ -63,6 +65,16 @@ def test_a_guest_that_was_held_in_an_earlier_boot_is_not_counted() -> None:
 
 def test_the_handshake_is_plugged_to_running() -> None:
     assert plugged_to_running_ms(whole_boot()) == 70.0
+
+
+def test_a_hop_that_crossed_the_bus_says_how_and_no_other() -> None:
+    way = Crossing("moorage.services", "network", "network")
+    facts = [replace(told, bus=way) if told.what is Hop.READY else told for told in whole_boot()]
+    assert from_wire(map(to_wire, facts)) == facts
+    expected = {"exchange": "moorage.services", "routing_key": "network", "queue": "network"}
+    told = {hop["hop"]: hop.get("bus") for hop in hops_json(hop_times(facts))}
+    assert told == {hop.value: expected if hop is Hop.READY else None for hop in HOPS}
+    assert all("bus" not in hop for hop in hops_json(hop_times(whole_boot())))
 
 
 def test_words_that_we_do_not_know_are_passed_over() -> None:

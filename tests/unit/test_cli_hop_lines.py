@@ -4,7 +4,7 @@ import pytest
 
 from moorage.app.results import HopTime
 from moorage.cli.hop_lines import bar, hop_lines
-from moorage.domain.hops import HOPS, Hop
+from moorage.domain.hops import HOPS, Crossing, Hop
 
 
 def times(**ms: float) -> list[HopTime]:
@@ -61,3 +61,10 @@ def test_bars_are_scaled_to_the_total(part: float, drawn: str) -> None:
 def test_the_bars_of_a_boot_fill_the_width() -> None:
     assert bar(1.0, 0.0) == "▏"
     assert Hop.ASKED.value in hop_lines(WHOLE)[0]
+
+
+def test_a_hop_that_crossed_the_bus_says_how() -> None:
+    crossed = [HopTime(Hop.HEARD, None, 1.0, Crossing("moorage.hosts", "compute.h", "compute.h"))]
+    assert hop_lines(crossed)[0].endswith(" by moorage.hosts → compute.h")
+    elsewhere = [HopTime(Hop.HEARD, None, 1.0, Crossing("an exchange", "a key", "a queue"))]
+    assert hop_lines(elsewhere)[0].endswith(" by an exchange → a key → a queue")

@@ -270,7 +270,9 @@ class Agent:
                 await self.bus.call("network", beat, timeout=HEARTBEAT_EVERY)  # a lost one misses no other
             except Unavailable as error:
                 log.warning("the network did not take the heartbeat", error=str(error))
-            await asyncio.sleep(SOON if left else HEARTBEAT_EVERY)
+                await asyncio.sleep(AGAIN_AFTER)
+            else:
+                await asyncio.sleep(SOON if left else HEARTBEAT_EVERY)
 
     def _tell(
         self, what: Hop | SubFact, interface: Interface, details: wire.PortDetails, wall: datetime, monotonic: float

@@ -13,9 +13,9 @@ from moorage.adapters.database.engine import Database
 from moorage.adapters.database.sqlite import open_sqlite
 from moorage.adapters.files.images import FileImages
 from moorage.adapters.files.private_key import load_or_make_private_key
-from moorage.adapters.memory.bus import MemoryBus
 from moorage.adapters.metrics.prometheus import PrometheusMetrics
 from moorage.adapters.system.clock import SystemClock
+from moorage.app.buses import open_bus
 from moorage.app.cloud import Credentials
 from moorage.app.collector import calm_collector
 from moorage.app.config import CloudSettings, HostKind
@@ -117,8 +117,9 @@ async def run_cloud(
         listener = stack.enter_context(listening(settings.address, settings.port))
         url = f"http://{host_port(settings.address, listener.getsockname()[1])}"
         passwords = _passwords(settings.state_dir / "passwords.json")
+        bus, bus_runners = await open_bus(settings.bus, settings.state_dir / "rabbitmq", stack, progress)
         parts = Parts(
-            bus=MemoryBus(),
+            bus=bus,
             clock=SystemClock(),
             passwords=ArgonPasswords(),
             image_files=FileImages(_made(settings.state_dir / "images")),
@@ -140,6 +141,7 @@ async def run_cloud(
             HostDoors(hosts, plane.compute.store),
         )
         eternal = [
+            *bus_runners,
             ("control plane", plane.run),
             ("control socket", control.run),
             *shared,

@@ -58,7 +58,7 @@ async def told(access: Access, server: str, awaited: Sequence[Hop | SubFact]) ->
 
     async def look() -> bool | None:
         nonlocal facts
-        facts = await access.member.facts(server)
+        facts = await access.admin.facts(server)  # who is told of queues too
         return True if all(told_at(facts, what) is not None for what in awaited) else None
 
     await seen(look, limit=FACTS_LIMIT, every=0.02)

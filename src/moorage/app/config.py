@@ -12,6 +12,7 @@ from msgspec import Meta
 
 from moorage.domain.errors import Invalid
 
+MEMORY, RABBITMQ = "memory", "rabbitmq"  # buses that need no URL
 LONGEST_TIMEOUT = 86_400.0  # seconds, of vif_plugging_timeout
 
 
@@ -28,6 +29,7 @@ class LogFormat(StrEnum):
 
 _Latency = Annotated[float, Meta(ge=0.0, le=60.0)]
 _PostgresUrl = Annotated[str, Meta(pattern="^postgres(ql)?://")]
+_Bus = Annotated[str, Meta(pattern="^(memory$|rabbitmq$|amqps?://)")]
 _Share = Annotated[float, Meta(ge=0.0, le=1.0)]
 
 
@@ -74,6 +76,13 @@ class CloudSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             "by default in SQLite files of its own.",
         ),
     ] = None
+    bus: Annotated[
+        _Bus,
+        Meta(
+            description="What services and hosts talk over: `memory`; `rabbitmq`, one of its own, which ends with it; "
+            "or `amqp(s)://USER@HOST/VHOST`, a RabbitMQ that is there (docs/bus.md)."
+        ),
+    ] = MEMORY
     is_durable: Annotated[
         bool,
         Meta(
@@ -91,6 +100,7 @@ OPTIONS = {
     "address": "--listen",
     "port": "--listen",
     "database": "--database",
+    "bus": "--bus",
     "vif_plugging_timeout": "--vif-plugging-timeout",
     "vif_plugging_is_fatal": "--[no-]vif-plugging-is-fatal",
     "log_format": "--log-format",

@@ -1,11 +1,11 @@
 """What `demo` and `experiment` found out, and its JSON; made of facts and observations, by pure functions."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 from typing import Any
 
-from moorage.domain.hops import HOPS, Fact, Hop, SubFact, boot_of
+from moorage.domain.hops import HOPS, Crossing, Fact, Hop, SubFact, boot_facts, boot_of
 from moorage.wire.times import exact
 
 
@@ -14,6 +14,7 @@ class HopTime:
     hop: Hop
     at: datetime | None  # None: did not happen, or is unknown
     ms: float | None  # since asked
+    bus: Crossing | None = None  # how the word of it went, where it crossed a bus that can say so
 
 
 @dataclass(frozen=True)
@@ -48,9 +49,13 @@ class Boot:
 
 def hop_times(facts: Iterable[Fact]) -> tuple[HopTime, ...]:
     """The ten hops of the latest boot in the words' order, with their times since `asked`."""
-    found = boot_of(facts)
+    found = boot_facts(facts)
     asked = found[Hop.ASKED]
-    return tuple(HopTime(hop, found[hop], between_ms(asked, found[hop])) for hop in HOPS)
+    return tuple(_hop_time(hop, found[hop], None if asked is None else asked.wall) for hop in HOPS)
+
+
+def _hop_time(hop: Hop, fact: Fact | None, asked: datetime | None) -> HopTime:
+    return HopTime(hop, None, None) if fact is None else HopTime(hop, fact.wall, between_ms(asked, fact.wall), fact.bus)
 
 
 def held_ms(facts: Sequence[Fact]) -> float | None:
@@ -100,7 +105,11 @@ def boot_json(boot: Boot) -> Mapping[str, Any]:
 
 
 def hops_json(hops: Iterable[HopTime]) -> list[Mapping[str, Any]]:
-    return [{"hop": time.hop.value, "at": _exact(time.at), "ms": time.ms} for time in hops]
+    return [
+        {"hop": time.hop.value, "at": _exact(time.at), "ms": time.ms}
+        | ({} if time.bus is None else {"bus": asdict(time.bus)})
+        for time in hops
+    ]
 
 
 def _since(fact: Fact, asked: datetime | None) -> bool:

@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING
 import typer
 
 from moorage.cli.called import called
-from moorage.cli.options import Json, Kind
+from moorage.cli.options import Bus, Json, Kind
 from moorage.cli.output import BOLD, NONE, Output, output
 
 if TYPE_CHECKING:
     from moorage.app.demo import Shown
 
 
-def command(host_kind: Kind = None, json: Json = None) -> None:
+def command(host_kind: Kind = None, bus: Bus = None, json: Json = None) -> None:
     """Boot one guest and show the ten hops.
 
     In a cloud of its own, of which nothing is left behind.
@@ -34,7 +34,7 @@ def command(host_kind: Kind = None, json: Json = None) -> None:
             out.preparing("closing")
             return shown
 
-        shown, nothing_left, left = run_privately(private_settings(kind), out, flow)
+        shown, nothing_left, left = run_privately(private_settings(kind, bus=bus), out, flow)
         boot = with_steps(shown.boot, [nothing_left])
         say_left(out, left)
         out.say(f"  next: {called()} up")

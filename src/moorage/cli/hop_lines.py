@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from moorage.app.results import HopTime
 from moorage.cli.output import NONE
-from moorage.domain.hops import Hop
+from moorage.domain.hops import Crossing, Hop
 
 WIDTH = 24  # characters, of a bar that takes the whole boot
 _EIGHTHS = "▏▎▍▌▋▊▉█"
@@ -21,10 +21,18 @@ def hop_lines(hops: Sequence[HopTime], held_ms: float | None = None) -> list[str
             continue
         before = max((ms for ms in times if ms < time.ms), default=0.0)
         line = f"  {time.hop.value:<8}{time.ms:>8.1f} ms {bar(time.ms - before, total)}"
+        if time.bus is not None:
+            line += f" {way(time.bus)}"
         if time.hop is Hop.RUNNING and held_ms is not None:
             line += f" held for {held_ms:.1f} ms{_until(hops)}"
         lines.append(line)
     return lines
+
+
+def way(bus: Crossing) -> str:
+    """How a message went: its queue is mostly named as its key."""
+    key = bus.routing_key if bus.routing_key == bus.queue else f"{bus.routing_key} → {bus.queue}"
+    return f"by {bus.exchange} → {key}"
 
 
 def bar(part: float, total: float, width: int = WIDTH) -> str:

@@ -2,6 +2,7 @@
 
 import sys
 import traceback
+from collections.abc import Callable
 from typing import Annotated, Never
 
 import typer
@@ -15,6 +16,7 @@ from moorage.cli import (
     bench_all,
     bench_restart,
     bench_storm,
+    bus,
     config,
     console,
     db,
@@ -75,6 +77,17 @@ for name, module, example in (
     ("experiment", experiment, "moorage experiment agent-down --host-kind netns --timeout 5"),
 ):
     app.command(name, epilog=f"Example: {example}")(module.command)
+
+buses = typer.Typer(no_args_is_help=True, help="Look after the bus.", epilog="Example: moorage bus dead")
+bus_commands: tuple[tuple[str, Callable[..., None], str], ...] = (
+    ("dead", bus.dead, "moorage bus dead --json -"),
+    ("requeue", bus.requeue, "moorage bus requeue all"),
+    ("drop", bus.drop, "moorage bus drop 5f0c6c2e9d5b4f0f8f6f2d3c1b0a9e8d"),
+    ("permissions", bus.permissions, "moorage bus permissions host-1 --vhost moorage"),
+)
+for name, act, example in bus_commands:
+    buses.command(name, epilog=f"Example: {example}")(act)
+app.add_typer(buses, name="bus")
 
 benches = typer.Typer(no_args_is_help=True, help="Measure.", epilog="Example: moorage bench handshake --boots 20")
 benches.command("handshake", epilog="Example: moorage bench handshake --host-kind netns --boots 50 --json -")(

@@ -8,7 +8,7 @@ from typing import Annotated, TypeVar
 
 import typer
 
-from moorage.app.config import HostKind
+from moorage.app.config import MEMORY, RABBITMQ, HostKind
 from moorage.app.state import parse_listen
 from moorage.domain.errors import Invalid
 
@@ -65,6 +65,12 @@ def _database(value: str | None) -> str | None:
     return value
 
 
+def _bus(value: str | None) -> str | None:
+    if value not in (None, MEMORY, RABBITMQ) and not value.startswith(("amqp://", "amqps://")):
+        raise typer.BadParameter(f"it is neither {MEMORY} nor {RABBITMQ} nor amqp://USER@HOST/VHOST")  # may be secret
+    return value
+
+
 Kind = Annotated[
     HostKind | None,
     typer.Option(
@@ -101,5 +107,15 @@ Database = Annotated[
         envvar="MOORAGE_DATABASE",
         callback=_database,
         help="A PostgreSQL: postgresql://USER@HOST/NAME. Its password is better in ~/.pgpass or PGPASSWORD.",
+    ),
+]
+Bus = Annotated[
+    str | None,
+    typer.Option(
+        metavar=f"{MEMORY}|{RABBITMQ}|URL",
+        envvar="MOORAGE_BUS",
+        callback=_bus,
+        help="What services and hosts talk over: a RabbitMQ of its own, or the one at amqp://USER:PASSWORD@HOST/VHOST "
+        "(better in MOORAGE_BUS, if it has a password) [memory].",
     ),
 ]

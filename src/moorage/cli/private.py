@@ -4,7 +4,7 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
-from moorage.app.config import CloudSettings, HostKind
+from moorage.app.config import MEMORY, CloudSettings, HostKind
 from moorage.cli.output import Output
 
 if TYPE_CHECKING:
@@ -33,7 +33,11 @@ def chosen_kind(asked: HostKind | None, out: Output) -> HostKind:
 
 
 def private_settings(
-    kind: HostKind, *, vif_plugging_timeout: float = 300.0, vif_plugging_is_fatal: bool = True
+    kind: HostKind,
+    *,
+    vif_plugging_timeout: float = 300.0,
+    vif_plugging_is_fatal: bool = True,
+    bus: str | None = None,
 ) -> CloudSettings:
     """Settings of a private cloud; its place and port are chosen when it starts."""
     from moorage.app.state import default_cache_dir
@@ -44,6 +48,7 @@ def private_settings(
         port=0,
         vif_plugging_timeout=vif_plugging_timeout,
         vif_plugging_is_fatal=vif_plugging_is_fatal,
+        bus=bus or MEMORY,
         cache_dir=default_cache_dir(),
     )
 

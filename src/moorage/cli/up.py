@@ -8,7 +8,7 @@ import typer
 
 from moorage.app.config import LONGEST_TIMEOUT, LogFormat
 from moorage.cli.called import called
-from moorage.cli.options import Config, Database, Kind, State, listen_address
+from moorage.cli.options import Bus, Config, Database, Kind, State, listen_address
 from moorage.cli.output import Output, output
 
 
@@ -42,6 +42,7 @@ def command(
         LogFormat | None, typer.Option(help="How lines look in the log, moorage.log in the state directory [json].")
     ] = None,
     database: Database = None,
+    bus: Bus = None,
     config: Config = None,
     state_dir: State = None,
 ) -> None:
@@ -65,6 +66,7 @@ def command(
             "vif_plugging_is_fatal": vif_plugging_is_fatal,
             "log_format": log_format,
             "database": database,
+            "bus": bus,
         }
         said |= {name: value for name, value in asked.items() if value is not None}
         if listen is not None:

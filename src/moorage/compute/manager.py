@@ -25,6 +25,7 @@ from moorage.wire import messages as wire
 log = structlog.get_logger(__name__)
 
 HEARTBEAT_EVERY = 3.0  # seconds; dead after 10
+HEARTBEAT_AGAIN = 0.5  # seconds, when it was not taken: whoever starts is soon known
 RECONCILE_EVERY = 5.0  # seconds
 AGAIN_AFTER = 0.5  # seconds, when compute API or the host's own parts did not answer
 STOP_PATIENCE = 5.0  # seconds a guest's OS gets to switch itself off
@@ -208,7 +209,9 @@ class ComputeHost:
                 await self.bus.call("compute-api", beat, timeout=HEARTBEAT_EVERY)  # a lost one misses no other
             except Unavailable as error:
                 log.warning("compute API did not take the heartbeat", error=str(error))
-            await asyncio.sleep(HEARTBEAT_EVERY)
+                await asyncio.sleep(HEARTBEAT_AGAIN)
+            else:
+                await asyncio.sleep(HEARTBEAT_EVERY)
 
     async def _reconcile(self) -> Never:
         """At start and periodically: do what is recorded as unfinished, remove what belongs to nobody."""

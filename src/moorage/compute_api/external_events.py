@@ -91,6 +91,7 @@ class Hearing:
         known = [event for event in events if event.name in set(EventName)]
         if not known:
             return
+        now, monotonic = self.clock.now(), self.clock.monotonic()  # the host may have it before we know that it will
         await self.bus.cast(
             f"compute.{host}",
             HostEvents(
@@ -105,7 +106,6 @@ class Hearing:
                 )
             ),
         )
-        now, monotonic = self.clock.now(), self.clock.monotonic()
         for event in known:
             row = rows[event.server_uuid]
             if event.name == EventName.VIF_PLUGGED and row is not None:

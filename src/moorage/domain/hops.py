@@ -71,7 +71,12 @@ class Fact:
 
 
 def boot_of(facts: Iterable[Fact]) -> Mapping[Hop, datetime | None]:
-    """When each of the ten hops of the latest boot happened; None for one that did not, or is unknown.
+    """When each of the ten hops of the latest boot happened; None for one that did not, or is unknown."""
+    return {hop: None if fact is None else fact.wall for hop, fact in boot_facts(facts).items()}
+
+
+def boot_facts(facts: Iterable[Fact]) -> Mapping[Hop, Fact | None]:
+    """The fact that stands for each of the ten hops of the latest boot.
 
     The latest boot is that of the newest generation: a start, a hard reboot and an attempt on another host each have
     their own. It was asked by the last `asked` before its first fact. With several ports a hop is its last port's; of a
@@ -79,14 +84,15 @@ def boot_of(facts: Iterable[Fact]) -> Mapping[Hop, datetime | None]:
     """
     ordered = sorted(facts, key=lambda fact: fact.wall)
     since = _began(ordered)
-    asked = [fact.wall for fact in ordered if fact.what is Hop.ASKED]
-    before = [wall for wall in asked if since is None or wall <= since[0]] or asked[:1]
-    first: dict[tuple[Hop, PortId | None], datetime] = {(Hop.ASKED, None): before[-1]} if before else {}
+    asked = [fact for fact in ordered if fact.what is Hop.ASKED]
+    before = [fact for fact in asked if since is None or fact.wall <= since[0]] or asked[:1]
+    first: dict[tuple[Hop, PortId | None], Fact] = {(Hop.ASKED, None): before[-1]} if before else {}
     for fact in ordered:
         is_of_boot = since is None or fact.generation == since[1] or (fact.generation is None and fact.wall >= since[0])
         if isinstance(fact.what, Hop) and fact.what is not Hop.ASKED and is_of_boot:
-            first.setdefault((fact.what, fact.port), fact.wall)
-    return {hop: max((at for (what, _), at in first.items() if what is hop), default=None) for hop in HOPS}
+            first.setdefault((fact.what, fact.port), fact)
+    of_hop = {hop: [fact for (what, _), fact in first.items() if what is hop] for hop in HOPS}
+    return {hop: max(told, key=lambda fact: fact.wall, default=None) for hop, told in of_hop.items()}
 
 
 def _began(ordered: Sequence[Fact]) -> tuple[datetime, Generation] | None:

@@ -1,6 +1,7 @@
 """GET /v1/servers/{id}: the facts of a server's boots. Not an OpenStack API; a token is needed all the same."""
 
 from collections.abc import Awaitable, Callable
+from dataclasses import astuple
 from typing import cast
 
 import falcon.asgi
@@ -48,7 +49,7 @@ class _Servers:
 
 
 def _shown(fact: Fact, caller: Caller) -> dict[str, object]:
-    """A fact as JSON; hosts' names are for admins, as everywhere."""
+    """A fact as JSON; hosts' names, and those of their queues, are for admins, as everywhere."""
     return {
         "what": fact.what.value,
         "wall": exact(fact.wall),
@@ -59,5 +60,6 @@ def _shown(fact: Fact, caller: Caller) -> dict[str, object]:
         "generation": fact.generation,
         "attempt": fact.attempt,
         "host": fact.host if caller.is_admin else None,
+        "bus": astuple(fact.bus) if fact.bus is not None and caller.is_admin else None,
         "detail": fact.detail,
     }

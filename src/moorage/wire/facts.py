@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 
-from moorage.domain.hops import WORDS, Fact
+from moorage.domain.hops import WORDS, Crossing, Fact
 from moorage.domain.ids import Generation, HostName, PortId, ServerId
 from moorage.wire.messages import FactSpec
 
@@ -19,6 +19,7 @@ def to_wire(fact: Fact) -> FactSpec:
         attempt=fact.attempt,
         host=fact.host,
         detail=fact.detail,
+        bus=None if fact.bus is None else (fact.bus.exchange, fact.bus.routing_key, fact.bus.queue),
     )
 
 
@@ -36,6 +37,7 @@ def from_wire(specs: Iterable[FactSpec]) -> list[Fact]:
             attempt=spec.attempt,
             host=HostName(spec.host) if spec.host else None,
             detail=spec.detail,
+            bus=None if spec.bus is None else Crossing(*spec.bus),
         )
         for spec in specs
         if spec.what in WORDS

@@ -349,6 +349,8 @@ class DhcpReady(_Base):
 
 
 class FactSpec(_Base):
+    """`bus`: exchange, routing key and queue."""
+
     what: str
     wall: datetime
     monotonic: float
@@ -359,6 +361,7 @@ class FactSpec(_Base):
     attempt: int | None = None
     host: str | None = None
     detail: str = ""
+    bus: tuple[str, str, str] | None = None
 
 
 class Facts(_Base):

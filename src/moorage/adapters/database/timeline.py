@@ -1,7 +1,8 @@
 """The facts of boots in a table."""
 
+import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 
 from sqlalchemy import Float, Index, Integer, String, delete, func, insert, or_, select
 from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column
@@ -9,7 +10,7 @@ from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column
 from moorage.adapters.database.engine import Database
 from moorage.adapters.database.schema import NUMBER, Schema
 from moorage.adapters.database.times import micros, moment
-from moorage.domain.hops import WORDS, Fact
+from moorage.domain.hops import WORDS, Crossing, Fact
 from moorage.domain.ids import Generation, HostName, PortId, ServerId
 
 
@@ -32,9 +33,10 @@ class FactRow(TimelineTables):
     attempt: Mapped[int | None] = mapped_column(Integer)
     host: Mapped[str | None] = mapped_column(String(255))
     detail: Mapped[str] = mapped_column(String, default="")
+    bus: Mapped[str | None] = mapped_column(String)  # exchange, routing key and queue, as JSON
 
 
-TIMELINE = Schema("timeline", TimelineTables.metadata, head="0001", first_mark=390646888)
+TIMELINE = Schema("timeline", TimelineTables.metadata, head="0002", first_mark=390646888)
 
 
 @dataclass(frozen=True)
@@ -80,6 +82,7 @@ def _values(fact: Fact) -> dict[str, object]:
         "attempt": fact.attempt,
         "host": fact.host,
         "detail": fact.detail,
+        "bus": None if fact.bus is None else json.dumps(astuple(fact.bus)),
     }
 
 
@@ -95,4 +98,5 @@ def _fact(row: FactRow) -> Fact:
         attempt=row.attempt,
         host=HostName(row.host) if row.host else None,
         detail=row.detail,
+        bus=None if row.bus is None else Crossing(*json.loads(row.bus)),
     )

@@ -12,13 +12,20 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Never
+
+import structlog
 
 from moorage.domain.errors import Unavailable
+
+log = structlog.get_logger(__name__)
 
 INSTALLED = "/usr/lib/rabbitmq/lib"
 UP_WITHIN = 60.0  # seconds; 1.8 on an idle machine
 LOOK_EVERY = 0.02  # seconds
+KEEP_EVERY = 0.5  # seconds
 USER = "moorage"
+URL_FILE = "url"  # in its folder: where it is, with its password
 _NEEDED = re.compile(r"\{\s*applications\s*,\s*\[([^\]]*)\]")
 
 # Whoever started us holds the other end of our stdin: when it is gone, however it went, so are we.
@@ -84,6 +91,15 @@ class PrivateBroker:
         except TimeoutError:
             raise Unavailable(f"RabbitMQ takes no connections after {UP_WITHIN:g} s: {self._last_words()}") from None
 
+    async def keep(self) -> Never:
+        """Start it again whenever it ends."""
+        while True:
+            await asyncio.sleep(KEEP_EVERY)
+            if self._process is not None and self._process.poll() is not None:
+                log.warning("RabbitMQ has ended; it is started again", words=self._last_words())
+                self.stop()
+                await self.start()
+
     def stop(self) -> None:
         """Kill it, as a crash would: what is in its folder stays. Fine when it does not run."""
         process, self._process = self._process, None
@@ -114,9 +130,9 @@ class PrivateBroker:
             cookie.chmod(0o400)
         (self.place / "plugins").write_text("[].\n")
         (self.place / "inetrc").write_text("{lookup, [file]}.\n")  # else processes are kept for looking names up
-        config = self.place / "advanced.config"
-        config.touch(mode=0o600)
-        config.write_text(self._config())
+        for name, text in (("advanced.config", self._config()), (URL_FILE, self.url)):
+            (self.place / name).touch(mode=0o600)
+            (self.place / name).write_text(text)
 
     def _config(self) -> str:
         rabbit = [

@@ -5,7 +5,7 @@ from typing import Any
 
 from moorage.domain.hops import Crossing
 from moorage.domain.ids import HostName
-from moorage.wire.messages import DoJob, HostEvents, PortsChanged
+from moorage.wire.messages import DoJob, GroupsChanged, HostEvents, PortsChanged
 
 SERVICES = "moorage.services"  # direct; hosts and services write
 HOSTS = "moorage.hosts"  # topic, so that a host can be held to its own keys; services write
@@ -20,6 +20,7 @@ GOOD_FOR: Mapping[type, float] = {
     DoJob: 3600.0,  # a host that comes back reads what is unfinished
     HostEvents: 3600.0,  # … and who waits on it looks at the ports
     PortsChanged: 60.0,  # an agent looks at everything each 10 s
+    GroupsChanged: 60.0,
 }
 LONGEST = 86_400.0  # … for all others
 MOST_DEAD = 10_000  # messages that were set aside and are kept; the oldest go first

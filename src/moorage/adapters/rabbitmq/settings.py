@@ -9,6 +9,7 @@ from yarl import URL
 from moorage.domain.errors import Invalid
 from moorage.domain.ids import HostName
 
+_FILES = ("ca_file", "cert_file", "key_file")
 HOST_USER = "host."  # a user of this name and the host's is that host's
 
 
@@ -44,6 +45,23 @@ class RabbitSettings:
         except OSError as error:  # ssl.SSLError is one
             raise Invalid(f"the bus's certificates cannot be read: {error}") from error
         return context
+
+
+def settings_of(text: str) -> RabbitSettings:
+    """The settings in one line: the URL, with `ca_file`, `cert_file` and `key_file` as its query. Raises Invalid."""
+    try:
+        url = URL(text)
+    except ValueError as error:
+        raise Invalid(f"it is no URL: {error}") from error
+    files = {name: Path(file) if (file := url.query.get(name)) else None for name in _FILES}
+    if url.scheme not in ("amqp", "amqps") or not url.host or url.query.keys() - files.keys():
+        raise Invalid("a bus is amqp://USER:PASSWORD@ADDRESS/VHOST, or amqps:// with ?ca_file=…&cert_file=…&key_file=…")
+    files = {
+        name: Path(found) if (found := url.query.get(name)) else None for name in ("ca_file", "cert_file", "key_file")
+    }
+    return RabbitSettings(
+        str(url.with_query(None)), ca=files["ca_file"], certificate=files["cert_file"], key=files["key_file"]
+    )
 
 
 def host_of(user: str) -> HostName | None:
