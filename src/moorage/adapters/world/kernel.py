@@ -17,6 +17,7 @@ _MS_REC, _MS_SLAVE, _MS_NOSUID, _MS_NODEV, _MS_NOEXEC = 0x4000, 0x80000, 2, 4, 8
 _PR_SET_PDEATHSIG = 1
 _TUNSETIFF, _TUNSETPERSIST = 0x400454CA, 0x400454CB
 _IFF_TAP, _IFF_NO_PI = 0x0002, 0x1000
+_SIOCGIFFLAGS, _SIOCSIFFLAGS, _IFF_UP = 0x8913, 0x8914, 1
 _SIOCETHTOOL, _ETHTOOL_STXCSUM = 0x8946, 0x17
 _libc = ctypes.CDLL(None, use_errno=True)
 
@@ -64,6 +65,14 @@ def make_tap(device: str, *, is_persistent: bool) -> None:
         fcntl.ioctl(tun, _TUNSETPERSIST, int(is_persistent))
     finally:
         os.close(tun)
+
+
+def set_up(device: str) -> None:
+    """Set up a link of the network namespace that this thread is in."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as any_socket:
+        found = fcntl.ioctl(any_socket, _SIOCGIFFLAGS, struct.pack("16sH22x", device.encode(), 0))
+        flags: int = struct.unpack_from("H", found, 16)[0]
+        fcntl.ioctl(any_socket, _SIOCSIFFLAGS, struct.pack("16sH22x", device.encode(), flags | _IFF_UP))
 
 
 def send_checksums(device: str) -> None:

@@ -29,20 +29,21 @@ class NetworkNamespace:
         """A new one with its loopback up, which forwards nothing; `home` is the namespace that this thread is in, and
         comes back to."""
         self._home = home
+        self._opened: Any = None  # netlink here, for those that need it: opening it takes 1 ms
         self.descriptor = -1
         kernel.unshare(kernel.CLONE_NEWNET)
         try:
             kernel.forward_nothing()
             self.descriptor = os.open("/proc/self/ns/net", os.O_RDONLY | os.O_CLOEXEC)
-            self._netlink: Any = IPRoute()  # type: ignore[no-untyped-call]  # pyroute2 ships no complete types
+            kernel.set_up("lo")
         finally:
             _go_home(home)
         self.inode = os.fstat(self.descriptor).st_ino
-        self._netlink.link("set", index=1, state="up")
 
     def close(self) -> None:
         """Let go of it."""
-        self._netlink.close()
+        if self._opened is not None:
+            self._opened.close()
         os.close(self.descriptor)
 
     @contextmanager
@@ -53,6 +54,13 @@ class NetworkNamespace:
             yield
         finally:
             _go_home(self._home)
+
+    @property
+    def _netlink(self) -> Any:
+        if self._opened is None:
+            with self.entered():
+                self._opened = IPRoute()  # type: ignore[no-untyped-call]  # pyroute2 ships no complete types
+        return self._opened
 
     def links(self) -> frozenset[str]:
         """The names of the links here."""
@@ -99,9 +107,10 @@ class NetworkNamespace:
 
     def _set_up_both(self, device: str, other: "NetworkNamespace", other_device: str) -> None:
         for namespace, end in ((self, device), (other, other_device)):
-            if (index := namespace.index(end)) is None:
+            if namespace.index(end) is None:
                 raise Unavailable(f"connecting {device}: there is another link of that name")
-            namespace._netlink.link("set", index=index, state="up")
+            with namespace.entered():
+                kernel.set_up(end)
 
     def remove(self, device: str) -> None:
         """Delete a link; one that is not here is fine."""
