@@ -34,6 +34,7 @@ def _end_what_lives_on(state: StateDir, say: Callable[[str], None]) -> bool:
         return False
     from moorage.app.interrupts import run
     from moorage.app.leftover import end_leftover
+    from moorage.app.logs import logging_to
 
-    with state.held():
+    with state.held(), logging_to(state.log):
         return run(lambda: end_leftover(state.cloud, say))

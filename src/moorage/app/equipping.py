@@ -154,7 +154,10 @@ def guests_on(
     accelerator: Accelerator = Accelerator.TCG,
     uid_map: str = "",
 ) -> tuple[Hypervisor, Sequence[Runner]]:
-    """What runs the guests of a host, and what must run for it. `state` and `runtime` are the cloud's."""
+    """What runs the guests of a host, and what must run for it. `state` and `runtime` are the cloud's.
+
+    With no `uid_map` it can look at guests and end them, and starts none.
+    """
     guests = _state_of(state, name) / "guests"
     if kind is HostKind.NETNS:
         from moorage.adapters.netns.hypervisor import NetnsHypervisor
@@ -165,7 +168,7 @@ def guests_on(
     from moorage.adapters.qemu.users import guest_uids
 
     uids = guest_uids(guests, uid_map)
-    if uids is None and os.geteuid() == 0:
+    if uids is None and os.geteuid() == 0 and uid_map:
         log.warning("guests run as root: this container has no user ids for them")
     qemu = QemuHypervisor(world, guests, runtime / name / "qmp", accelerator=accelerator, uids=uids)
     return qemu, [("qemu", qemu.run)]

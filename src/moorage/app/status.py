@@ -56,8 +56,10 @@ async def _leftover(state: StateDir) -> "Leftover | None":
     if not runtime.is_lived_in(runtime.place_of(state.cloud)):
         return None
     from moorage.app.leftover import leftover
+    from moorage.app.logs import logging_to
 
-    return await leftover(state.cloud)
+    with logging_to(state.log):
+        return await leftover(state.cloud)
 
 
 def _told(left: "Leftover") -> str:
