@@ -144,9 +144,9 @@ async def test_boots_come_through_the_death_of_the_whole_process(tmp_path: Path)
         try:
             servers = [await dies_at(ups, hop) for hop in AT]
             ups.up()
-            for server, hop in zip(servers, AT, strict=True):
+            for server in servers:
                 await ups.until(server, "ACTIVE", "ACTIVE")
-                await ups.said(server, "moorage-guest: address"), hop
+                await ups.said(server, "moorage-guest: address")
         finally:
             assert shell.moorage("down", "--purge").returncode == 0
         assert ups.nothing_is_left()

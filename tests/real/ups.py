@@ -6,6 +6,8 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +17,7 @@ from tests.shell import Shell
 from moorage.adapters.world.living import LivingHolder, find_living
 from moorage.app import processes, runtime
 from moorage.app.boots import FLAVOR, IMAGE, NETWORK
-from moorage.app.client import logged_in
+from moorage.app.client import Client, logged_in
 from moorage.app.clouds_yaml import account_in
 from moorage.app.state import StateDir
 from moorage.app.worlds import SOCKET
@@ -60,9 +62,14 @@ class Ups:
 
     async def until(self, server: str, *status: str) -> None:
         """Returns once the server and its port have this status."""
-        async with asyncio.timeout(20):
-            while (await self.seen(server))[:2] != status:
+        async with self._admin() as admin, asyncio.timeout(20):
+            while (await _seen(admin, server))[:2] != status:
                 await asyncio.sleep(0.02)
+
+    @asynccontextmanager
+    async def _admin(self) -> AsyncIterator[Client]:
+        async with logged_in(account_in(self.state.clouds_yaml, "moorage-admin")) as admin:
+            yield admin
 
     async def boot(self, name: str = "web") -> tuple[str, str, NetworkId]:
         """A server with its address and its network."""
@@ -72,19 +79,15 @@ class Ups:
 
     async def place_of(self, server: str) -> tuple[str, NetworkId]:
         """Its address and its network."""
-        async with logged_in(account_in(self.state.clouds_yaml, "moorage-admin")) as admin:
+        async with self._admin() as admin:
             port = await admin.port_of(server)
         assert port is not None
         return port["fixed_ips"][0]["ip_address"], NetworkId(port["network_id"])
 
     async def seen(self, server: str) -> tuple[str, str, Any]:
         """What counts of a server: its status, its port's, and in which generation that is plugged."""
-        async with logged_in(account_in(self.state.clouds_yaml, "moorage-admin")) as admin:
-            found = await admin.server(server)
-            port = await admin.port_of(server)
-        assert found is not None
-        port = port or {"status": "", "binding:profile": None}
-        return found["status"], port["status"], port["binding:profile"]
+        async with self._admin() as admin:
+            return await _seen(admin, server)
 
     async def said(self, server: str, words: str, *, times: int = 1) -> str:
         """The guest's console, once `words` stand in it so many times."""
@@ -106,6 +109,13 @@ class Ups:
     def nothing_is_left(self) -> bool:
         left = [*processes.mentioning(self.shell.home), *processes.mentioning(self.place)]
         return self.shell.left() == [] and not self.place.exists() and left == []
+
+
+async def _seen(admin: Client, server: str) -> tuple[str, str, Any]:
+    found, port = await admin.server(server), await admin.port_of(server)
+    assert found is not None
+    port = port or {"status": "", "binding:profile": None}
+    return found["status"], port["status"], port["binding:profile"]
 
 
 async def dies_at(ups: Ups, hop: Hop) -> str:

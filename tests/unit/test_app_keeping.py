@@ -6,7 +6,7 @@ from typing import cast
 
 import pytest
 
-from moorage.app.keeping import FIRST_PAUSE, LONGEST_PAUSE, QUIET_FOR, keep_running
+from moorage.app.keeping import FIRST_PAUSE, LIVES, LONGEST_PAUSE, keep_running
 from moorage.domain.errors import NotFound
 from moorage.seams.world import World
 
@@ -50,6 +50,6 @@ async def test_the_pause_grows_while_it_keeps_ending() -> None:
     assert pauses[-1] == LONGEST_PAUSE
 
 
-async def test_the_pause_is_short_again_after_a_quiet_time() -> None:
-    pauses = await starts(Mortal(*[0.0] * 8, QUIET_FOR + 1), within=200.0)
-    assert pauses[-1] == pytest.approx(QUIET_FOR + 1 + FIRST_PAUSE)
+async def test_the_pause_is_short_again_for_one_that_has_lived() -> None:
+    pauses = await starts(Mortal(*[0.0] * 8, LIVES + 1), within=200.0)
+    assert pauses[-1] == pytest.approx(LIVES + 1 + FIRST_PAUSE)

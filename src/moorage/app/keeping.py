@@ -10,7 +10,7 @@ from moorage.domain.errors import NotFound
 from moorage.seams.world import World
 
 FIRST_PAUSE, LONGEST_PAUSE = 0.02, 30.0  # seconds before one that has ended is started again
-QUIET_FOR = 60.0  # seconds without an end, after which the pause is short again
+LIVES = 2.0  # seconds: one that has lived so long does not die of its start, and the pause is short again
 
 log = structlog.get_logger(__name__)
 
@@ -22,7 +22,7 @@ async def keep_running(world: World, name: str, start: Callable[[], Awaitable[ob
     while True:
         began = loop.time()
         code = await _end_of(world, name)
-        if loop.time() - began > QUIET_FOR:
+        if loop.time() - began > LIVES:
             pause = FIRST_PAUSE
         log.warning("a process ended that should not; it is started again", process=name, code=code, after=pause)
         await asyncio.sleep(pause)
