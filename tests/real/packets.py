@@ -11,7 +11,7 @@ from typing import Any
 
 from tests.real.guarded import Guest
 
-SHORT = 0.15  # seconds in which a packet arrives, or does not
+SHORT = 0.2  # seconds in which a packet arrives, or does not
 SOON = 1.0  # seconds in which a change has reached live ports
 SOL_PACKET, PACKET_AUXDATA = 263, 8
 Probe = Callable[[], Awaitable[bool]]
@@ -26,7 +26,7 @@ async def soon(probe: Probe, *, is_so: bool = True, within: float = SOON) -> Non
         await asyncio.sleep(0.02)
 
 
-async def pings(one: Guest, other: Guest, *, v6: bool = False) -> bool:
+async def pings(one: Guest, other: Guest, *, v6: bool = False, within: float = SHORT) -> bool:
     """Whether an echo request of `one` is answered."""
     loop = asyncio.get_running_loop()
     family, protocol, request = (
@@ -37,7 +37,7 @@ async def pings(one: Guest, other: Guest, *, v6: bool = False) -> bool:
     with one.open(family, socket.SOCK_RAW, protocol) as raw:
         await loop.sock_sendto(raw, body, to(one, other, 0, v6=v6))
         with suppress(TimeoutError):
-            async with asyncio.timeout(SHORT):
+            async with asyncio.timeout(within):
                 while True:
                     packet = await loop.sock_recv(raw, 1500)
                     answer = packet if v6 else packet[(packet[0] & 15) * 4 :]
