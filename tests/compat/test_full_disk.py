@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 from tests.compat.clients import Place, openstack
-from tests.compat.conftest import ready
+from tests.compat.clouds import ready
 
 IMAGE = ["image", "create", "--disk-format", "raw", "--container-format", "bare"]
 
