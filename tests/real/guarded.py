@@ -27,6 +27,7 @@ from moorage.adapters.ovsdb.switch import OvsSwitch
 from moorage.agent.agent import Agent
 from moorage.agent.dhcp import DhcpServers
 from moorage.agent.firewall import Firewall
+from moorage.agent.vlans import Vlans
 from moorage.domain.hops import Fact
 from moorage.domain.ids import Generation, HostName, NetworkId, PortId, ServerId, device_name
 from moorage.seams.bus import Handler
@@ -242,7 +243,7 @@ class Wall:
     async def start_agent(self) -> None:
         """One that knows nothing yet."""
         wiring = OvsSwitch(self.rig.rundir)
-        vlans: dict[NetworkId, int] = {}
+        vlans = Vlans()
         dhcp = DhcpServers(HOST, MemoryDhcp(), wiring, self.network, vlans)
         firewall = Firewall(HOST, self.network)
         agent = Agent(HOST, wiring, dhcp, firewall, self.network, LoopClock(), Told(), vlans=vlans)

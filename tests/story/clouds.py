@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
-from functools import cache
+from functools import cache, partial
 from typing import Any, TypeVar, cast
 
 from tests.story.faults import Faults, faulty
@@ -23,6 +23,7 @@ from moorage.adapters.memory.hypervisor import MemoryHypervisor
 from moorage.adapters.memory.image_files import MemoryImages
 from moorage.adapters.memory.passwords import MemoryPasswords
 from moorage.adapters.memory.switch import MemorySwitch
+from moorage.agent.vlans import Vlans
 from moorage.app.control_plane import ControlPlane, Parts, make_control_plane
 from moorage.app.hosts import Equipment, Host, Outside, make_host
 from moorage.compute.boot import PluggingRules
@@ -52,6 +53,7 @@ class Simulated:
     dhcp: MemoryDhcp
     hypervisor: MemoryHypervisor
     gate: Gate  # between its services and the rest of the cloud
+    vlans: Vlans = field(default_factory=Vlans)
 
 
 @dataclass
@@ -269,7 +271,12 @@ def _equipment(world: Simulated, faults: Faults) -> Equipment:
         hypervisor=faulty(world.hypervisor, faults, who="the hypervisor"),
         dhcp=lambda: faulty(world.dhcp, faults, who="DHCP"),
         capacity=Capacity(vcpus=64, memory_mib=1 << 20, disk_gib=1 << 16, hypervisor_type="simulated"),
+        vlans=partial(_vlans, world),
     )
+
+
+async def _vlans(world: Simulated) -> Vlans:
+    return world.vlans
 
 
 async def _all_heard(plane: ControlPlane, hosts: list[Host]) -> None:

@@ -9,6 +9,7 @@ from typing import Never
 from moorage.adapters.memory.dhcp import MemoryDhcp
 from moorage.adapters.memory.switch import MemorySwitch
 from moorage.agent.dhcp import DhcpServers
+from moorage.agent.vlans import Vlans
 from moorage.domain.errors import Exhausted, Unavailable
 from moorage.domain.ids import HostName, NetworkId
 from moorage.seams.bus import Handler
@@ -104,7 +105,7 @@ async def serving(*networks: NetworkId) -> AsyncIterator[Host]:
     """An agent's DHCP servers at work, once they serve these networks."""
     network, switch = Network({one: spec(one) for one in networks}), MemorySwitch()
     dhcp = SlowDhcp()
-    servers = DhcpServers(HostName("h1"), dhcp, switch, network, {})
+    servers = DhcpServers(HostName("h1"), dhcp, switch, network, Vlans())
     async with asyncio.TaskGroup() as group:
         task = group.create_task(servers.run(nothing_to_catch_up))
         await asyncio.sleep(0.1)

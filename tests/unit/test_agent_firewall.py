@@ -9,6 +9,7 @@ import pytest
 
 from moorage.adapters.memory.flow_sense import nonsense_of
 from moorage.agent.firewall import Firewall
+from moorage.agent.pipeline import FLOOD_ALL
 from moorage.domain.errors import Unavailable
 from moorage.domain.ids import HostName, NetworkId, PortId
 from moorage.seams.bus import Handler
@@ -72,8 +73,8 @@ class Host:
         self.bridge[port] = Interface(port, "tap", mac, number, vlan, network=network, is_service=is_service)
         return port
 
-    def plan(self, number: int, *groups: str, network: NetworkId = NET, **details: Any) -> WirePlan:
-        port = self.port(number, network=network)
+    def plan(self, number: int, *groups: str, network: NetworkId = NET, vlan: int = 7, **details: Any) -> WirePlan:
+        port = self.port(number, network=network, vlan=vlan)
         told = wire.PortDetails(
             port=port,
             is_bound_here=True,
@@ -84,7 +85,7 @@ class Host:
         )
         for name, value in details.items():
             setattr(told, name, value)
-        return self.firewall.plan(told, self.bridge[port], 7)
+        return self.firewall.plan(told, self.bridge[port], vlan)
 
     def shared(self) -> Shared:
         return self.firewall.shared(self.bridge)
@@ -267,3 +268,20 @@ async def test_a_port_that_comes_while_groups_are_asked_for_keeps_its_group() ->
         await asyncio.sleep(1.0)
         running.cancel()
     assert host.firewall.groups.keys() == {"g", "h"}
+
+
+async def test_ports_of_one_network_on_two_vlans_reach_those_on_their_own() -> None:
+    network = Network()
+    network.tell("g", "10.0.0.1", "10.0.0.2")
+    host = Host(network)
+    await host.firewall.learn(["g"])
+    plans = [host.plan(1, "g"), host.plan(2, "g"), host.plan(3, "g", vlan=9)]
+    flows = all_of(host.shared(), *plans)
+    outputs = {
+        flow.match.reg6: {action.port for action in flow.actions if isinstance(action, Output)}
+        for flow in flows
+        if flow.table == FLOOD_ALL and flow.match.reg6 is not None
+    }
+    assert outputs == {7: {1, 2}, 9: {3}}
+    assert len({(flow.table, flow.priority, flow.match) for flow in flows}) == len(flows), "none takes another's place"
+    assert {flow.match.reg6 for flow in flows if str(flow.match.ct_nw_src).startswith("10.0.0.")} == {7, 9}

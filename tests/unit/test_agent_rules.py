@@ -95,7 +95,7 @@ def test_a_member_is_one_flow_in_each_direction_whatever_groups_it_is_in() -> No
         group("c", members=(("n1", "10.0.0.9"),)),
     ]
     numbers = numbers_of({"a", "b"})
-    members = members_of(groups, numbers, {NetworkId("n1"): 7})
+    members = members_of(groups, numbers, {NetworkId("n1"): [7]})
     assert members == {(7, "10.0.0.5"): frozenset(numbers.values()), (7, "fe80::5"): frozenset({numbers["b"]})}
     into, out = flows_of_member(7, "10.0.0.5", members[7, "10.0.0.5"])
     assert (into.match.reg6, str(into.match.ct_nw_src), len(into.actions)) == (7, "10.0.0.5/32", 2)

@@ -50,5 +50,5 @@ async def test_agents_begin_with_the_vlans_of_every_host() -> None:
         await asyncio.sleep(0)
         assert not known.done()  # the other host may have what this one has never heard of
         await joinings[0].join(cast(World, world), Bridge(red=3))
-    assert known.result() == {BLUE: 7, RED: 3}
+    assert known.result().numbers == {BLUE: 7, RED: 3}
     assert world.laid == [(UPLINK, "underlay", "host2"), (UPLINK, "underlay", "host1")]

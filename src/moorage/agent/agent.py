@@ -1,7 +1,7 @@
 """The agent of one host: sees ports, asks for their details, wires them, proves it and says so (hops seen, wired)."""
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from functools import partial
@@ -12,8 +12,9 @@ import structlog
 from moorage.agent.batches import Progress, Queue, progress
 from moorage.agent.dhcp import DhcpServers
 from moorage.agent.firewall import Firewall
-from moorage.agent.plan import Known, is_wired, news_of, vlan_for, vlans_of
+from moorage.agent.plan import Known, is_wired, news_of
 from moorage.agent.reporting import Reporting, mark
+from moorage.agent.vlans import Vlans
 from moorage.domain.errors import MoorageError, Unavailable
 from moorage.domain.hops import Fact, Hop, SubFact
 from moorage.domain.ids import Generation, HostName, NetworkId, PortId, ServerId
@@ -44,7 +45,7 @@ class Agent:
     clock: Clock
     timeline: Timeline
     known: dict[PortId, Known] = field(default_factory=dict)
-    vlans: dict[NetworkId, int] = field(default_factory=dict)
+    vlans: Vlans = field(default_factory=Vlans)
     progress: Progress | None = None  # while there is more to be wired than one batch
     _queue: Queue = field(default_factory=Queue)
     _not_before: dict[PortId, float] = field(default_factory=dict)  # monotonic: when what failed is tried again
@@ -108,6 +109,7 @@ class Agent:
             self.known[port] = replace(self.known[port], is_stale=True)
         self._dirty.clear()
         try:
+            self._look_at_vlans(bridge)
             due, gone = self._due(bridge)
             if gone:
                 await self._let_go(gone, bridge)
@@ -115,7 +117,7 @@ class Agent:
             if batch:
                 await self._wire(batch, bridge)
             else:
-                await self.wiring.wire((), self.firewall.shared(bridge))
+                await self._carry_out((), bridge)
         except Exception:
             self._work.set()
             raise
@@ -126,7 +128,7 @@ class Agent:
 
     def _due(self, bridge: Mapping[PortId, Interface]) -> tuple[list[Interface], list[PortId]]:
         """What is to be looked at now, and what is gone; what has just failed has to wait."""
-        fresh, gone = news_of(bridge, self.known)
+        fresh, gone = news_of(bridge, self.known, self.vlans.is_right)
         now = self.clock.monotonic()
         self._not_before = {port: at for port, at in self._not_before.items() if at > now and port in bridge}
         return [interface for interface in fresh if interface.port not in self._not_before], gone
@@ -165,23 +167,21 @@ class Agent:
     ) -> None:
         plans: list[WirePlan] = []
         refused: list[Interface] = []
-        self.vlans.update(vlans_of(bridge.values()))
         await self.firewall.learn(group for found in details.values() for group in found.security_groups)
         for interface in fresh:
             found = details.get(interface.port)
             if found is None or not found.is_bound_here or not found.admin_state_up:
                 refused.append(interface)
                 continue
-            network = NetworkId(found.network)
             try:
-                self.vlans[network] = vlan_for(network, self.vlans)
-                plans.append(self.firewall.plan(found, interface, self.vlans[network]))
+                vlan = self.vlans.of(self.host, NetworkId(found.network))
+                plans.append(self.firewall.plan(found, interface, vlan))
             except (MoorageError, ValueError) as error:
                 log.error("a port cannot be wired; it is tried again", port=interface.port, error=str(error))
         was_wired = {interface.port for interface in fresh if is_wired(interface)}
         self.firewall.forget(interface.port for interface in refused)
         leaving = [interface.port for interface in refused]
-        failed = await self.wiring.wire(plans, self.firewall.shared(bridge, leaving=leaving))
+        failed = await self._carry_out(plans, bridge, leaving=leaving)
         self.firewall.forget(failed)
         done = [plan for plan in plans if plan.port not in failed]
         by_port = {interface.port: interface for interface in fresh}
@@ -204,6 +204,32 @@ class Agent:
         for interface in refused:
             assert interface.ofport is not None  # news_of names no other
             self.known[interface.port] = Known(interface.generation, interface.ofport, is_up=False)
+
+    def _look_at_vlans(self, bridge: Mapping[PortId, Interface]) -> None:
+        """Somebody else may have changed them: ports of our own are put right by whom they serve, others are news."""
+        try:
+            self.vlans.seen(self.host, bridge.values())
+        except MoorageError as error:
+            log.error("networks share a VLAN of this host", error=str(error))
+        self.dhcp.misplaced(
+            {
+                interface.network
+                for interface in bridge.values()
+                if interface.is_service and interface.network is not None and not self.vlans.is_right(interface)
+            }
+        )
+
+    async def _carry_out(
+        self, plans: Sequence[WirePlan], bridge: Mapping[PortId, Interface], *, leaving: Collection[PortId] = ()
+    ) -> Mapping[PortId, str]:
+        """Have the switch do what is planned; VLANs that nothing on it bears any more are given back."""
+        self.firewall.forget(self.firewall.ports.keys() - bridge.keys())  # some that were never wired
+        shared = self.firewall.shared(bridge, leaving=leaving)
+        failed = await self.wiring.wire(plans, shared)
+        if shared.is_all:
+            shown = {seen.network for seen in bridge.values() if seen.network is not None}
+            self.vlans.keep(self.host, shown | {place.network for place, _ in self.firewall.ports.values()})
+        return failed
 
     async def _keep_looking(self) -> Never:
         """A full look at start and periodically: what was missed is found, what was lost is told again."""

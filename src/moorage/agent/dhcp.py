@@ -8,7 +8,7 @@ from typing import Never
 
 import structlog
 
-from moorage.agent.plan import vlan_for, vlans_of
+from moorage.agent.vlans import Vlans
 from moorage.domain.errors import MoorageError, Unavailable
 from moorage.domain.ids import HostName, NetworkId, PortId, device_name
 from moorage.domain.network import Route
@@ -38,7 +38,7 @@ class DhcpServers:
     dhcp: Dhcp
     wiring: Wiring
     bus: Bus
-    vlans: dict[NetworkId, int]  # the agent's own, shared: a network's VLAN is the same for all its ports
+    vlans: Vlans  # the agent's own, shared: a network's VLAN is the same for all its ports
     _dirty: set[NetworkId] = field(default_factory=set)
     _is_all_dirty: bool = True
     _work: asyncio.Event = field(default_factory=asyncio.Event)
@@ -62,6 +62,13 @@ class DhcpServers:
         """Everything is to be compared again."""
         self._is_all_dirty = True
         self._work.set()
+
+    def misplaced(self, networks: Iterable[NetworkId]) -> None:
+        """The servers' ports of these networks are not on their VLANs."""
+        for network in networks:
+            if self._ports.pop(network, None) is not None:
+                log.warning("a DHCP server's port is not on its network's VLAN; it is put right", network=network)
+                self.changed([network])
 
     async def run(self, catch_up: Callable[[], Awaitable[None]]) -> Never:
         """`catch_up` returns when the switch has the flows of all that is on the bridge."""
@@ -131,10 +138,10 @@ class DhcpServers:
         await self.dhcp.serve(_network(spec))
         if self._ports.get(network) != port:
             bridge = await self.wiring.look()
-            self.vlans.update(vlans_of(bridge.values()))
-            self.vlans[network] = vlan_for(network, self.vlans)
-            await self.wiring.add_service_port(port, device_name(port), spec.mac, self.vlans[network], network)
-            await self._catch_up()
+            self.vlans.seen(self.host, bridge.values())
+            with self.vlans.held(f"DHCP of {self.host}", network) as vlan:
+                await self.wiring.add_service_port(port, device_name(port), spec.mac, vlan, network)
+                await self._catch_up()
             self._ports[network] = port
         if spec.marks:
             await self.bus.call("network", wire.DhcpReady(host=self.host, marks=spec.marks))

@@ -20,9 +20,15 @@ from moorage.seams.flow import Action, Flow, GoTo, Load, Masked, Match, Output, 
 
 
 def flows_of(places: Sequence[Place]) -> list[Flow]:
-    """The flows of one network's ports on this host, which have one VLAN."""
-    [vlan] = {place.vlan for place in places}
-    in_order = sorted(places, key=lambda place: place.ofport)
+    """The flows of one network's ports on this host. They have one VLAN; if not, each only reaches those on its own,
+    until they are put right."""
+    by_vlan: dict[int, list[Place]] = {}
+    for place in sorted(places, key=lambda place: place.ofport):
+        by_vlan.setdefault(place.vlan, []).append(place)
+    return [flow for vlan, there in by_vlan.items() for flow in _of_vlan(vlan, there)]
+
+
+def _of_vlan(vlan: int, in_order: Sequence[Place]) -> list[Flow]:
     open_to_all = [Output(place.ofport) for place in in_order if place.policy is None]
     by_policy: dict[int, list[Action]] = {}
     for place in in_order:

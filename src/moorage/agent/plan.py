@@ -1,10 +1,9 @@
-"""What to wire, as values: which ports are news, and which VLAN is their network's (hops seen, wired)."""
+"""What to wire, as values: which ports are news (hops seen, wired)."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from moorage.domain.errors import Exhausted
-from moorage.domain.ids import NetworkId, PortId
+from moorage.domain.ids import PortId
 from moorage.seams.switch import DEAD_VLAN, Interface
 
 
@@ -19,11 +18,13 @@ class Known:
     is_stale: bool = False  # the network said since that it is not what it was
 
 
-def news_of(bridge: Mapping[PortId, Interface], known: Mapping[PortId, Known]) -> tuple[list[Interface], list[PortId]]:
+def news_of(
+    bridge: Mapping[PortId, Interface], known: Mapping[PortId, Known], is_right: Callable[[Interface], bool]
+) -> tuple[list[Interface], list[PortId]]:
     """The servers' ports that must be looked at, and those that are gone.
 
-    To be looked at: never seen, of a new generation, on another ofport, stale, or no longer wired (vswitchd was
-    restarted).
+    To be looked at: never seen, of a new generation, on another ofport, stale, no longer wired (vswitchd was
+    restarted), or not on its network's VLAN (`is_right`).
     A port without a valid ofport is not looked at: it would be reported ready before there is a device.
     """
     fresh = []
@@ -36,7 +37,7 @@ def news_of(bridge: Mapping[PortId, Interface], known: Mapping[PortId, Known]) -
             or before.is_stale
             or before.generation != interface.generation
             or before.ofport != interface.ofport
-            or (before.is_up and not is_wired(interface))
+            or (before.is_up and not (is_wired(interface) and is_right(interface)))
         ):
             fresh.append(interface)
     gone = [port for port in known if port not in bridge or bridge[port].ofport is None]
@@ -46,23 +47,3 @@ def news_of(bridge: Mapping[PortId, Interface], known: Mapping[PortId, Known]) -
 def is_wired(interface: Interface) -> bool:
     """Whether the bridge carries the proof that this generation was wired."""
     return interface.wired == (interface.generation or "-") and interface.vlan not in (None, DEAD_VLAN)
-
-
-def vlans_of(bridge: Iterable[Interface]) -> dict[NetworkId, int]:
-    """The VLANs that networks already have on this host, read off the bridge: an agent's restart changes none."""
-    return {
-        interface.network: interface.vlan
-        for interface in bridge
-        if interface.network is not None and interface.vlan is not None and interface.vlan != DEAD_VLAN
-    }
-
-
-def vlan_for(network: NetworkId, vlans: Mapping[NetworkId, int]) -> int:
-    """The network's VLAN on this host, else the lowest free one. Raises Exhausted when all 4094 are in use."""
-    if network in vlans:
-        return vlans[network]
-    used = set(vlans.values())
-    for vlan in range(1, DEAD_VLAN):
-        if vlan not in used:
-            return vlan
-    raise Exhausted("all 4094 VLANs of this host are in use")

@@ -84,7 +84,7 @@ def flows_of_member(vlan: int, address: str, numbers: Collection[int]) -> list[F
 
 
 def members_of(
-    groups: Iterable[GroupSpec], numbers: Mapping[str, int], vlans: Mapping[NetworkId, int]
+    groups: Iterable[GroupSpec], numbers: Mapping[str, int], vlans: Mapping[NetworkId, Collection[int]]
 ) -> Mapping[tuple[int, str], frozenset[int]]:
     """The members of the remote groups on these networks, with the numbers of all groups that each is in."""
     found: dict[tuple[int, str], set[int]] = {}
@@ -93,8 +93,7 @@ def members_of(
         if number is None:
             continue
         for network, address in group.members:
-            vlan = vlans.get(NetworkId(network))
-            if vlan is not None:
+            for vlan in vlans.get(NetworkId(network), ()):
                 found.setdefault((vlan, address), set()).add(number)
     return {member: frozenset(met) for member, met in found.items()}
 

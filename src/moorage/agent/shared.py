@@ -48,13 +48,15 @@ class SharedFlows:
             if network not in unknown:
                 name = f"network {network}"
                 made[name] = self._kept(name, there, partial(floods.flows_of, there))
-        vlans = {} if unknown else {network: there[0].vlan for network, there in by_network.items()}
+        vlans: dict[NetworkId, frozenset[int]] = {}
+        if not unknown:
+            vlans = {network: frozenset(place.vlan for place in there) for network, there in by_network.items()}
         made |= self._rules(ports.values(), groups, vlans)
         self._made = made
         return Shared({name: flows for name, (_, flows) in made.items()}, is_all=not unknown)
 
     def _rules(
-        self, ports: Iterable[Guarded], groups: Mapping[str, GroupSpec], vlans: Mapping[NetworkId, int]
+        self, ports: Iterable[Guarded], groups: Mapping[str, GroupSpec], vlans: Mapping[NetworkId, Collection[int]]
     ) -> dict[str, tuple[object, tuple[Flow, ...]]]:
         used = {place.policy: of for place, of in ports if place.policy is not None}
         policies = {policy: [groups[group] for group in sorted(of) if group in groups] for policy, of in used.items()}
@@ -73,7 +75,7 @@ class SharedFlows:
         return made
 
     def _members(
-        self, groups: Mapping[str, GroupSpec], numbers: Mapping[str, int], vlans: Mapping[NetworkId, int]
+        self, groups: Mapping[str, GroupSpec], numbers: Mapping[str, int], vlans: Mapping[NetworkId, Collection[int]]
     ) -> Mapping[tuple[int, str], frozenset[int]]:
         remotes = [groups[remote] for remote in numbers if remote in groups]
         of = [(remote.digest, numbers[remote.id]) for remote in remotes], vlans

@@ -13,6 +13,7 @@ from moorage.adapters.memory.metrics import MemoryMetrics
 from moorage.agent.agent import Agent
 from moorage.agent.dhcp import DhcpServers
 from moorage.agent.firewall import Firewall
+from moorage.agent.vlans import Vlans
 from moorage.app.deadlines import GUESTS, IMAGES, ON_THE_BUS, limited
 from moorage.app.metering import MeteredBus, timed_looks
 from moorage.compute.boot import Boot, PluggingRules
@@ -21,7 +22,7 @@ from moorage.compute.images import Images
 from moorage.compute.manager import Capacity, ComputeHost
 from moorage.compute.nics import Nics
 from moorage.compute.records import Records
-from moorage.domain.ids import Generation, HostName, NetworkId, PortId, ServerId
+from moorage.domain.ids import Generation, HostName, PortId, ServerId
 from moorage.kit.slot import Slot
 from moorage.kit.supervise import supervise
 from moorage.seams.bus import Bus
@@ -55,9 +56,9 @@ async def nothing_to_check() -> None:
     """A host that is ready from the start."""
 
 
-async def no_vlans() -> dict[NetworkId, int]:
+async def no_vlans() -> Vlans:
     """An agent that reads its VLANs off its own bridge."""
-    return {}
+    return Vlans()
 
 
 @dataclass(frozen=True)
@@ -75,7 +76,7 @@ class Equipment:
     world: World | None = None
     life: str = ""  # of its world: guests that ran in an earlier one are off
     check: Callable[[], Awaitable[None]] = nothing_to_check  # raises Unavailable while the host's switch is not ready
-    vlans: Callable[[], Awaitable[dict[NetworkId, int]]] = no_vlans  # those that an agent begins with, and keeps up
+    vlans: Callable[[], Awaitable[Vlans]] = no_vlans  # those that an agent begins with, and keeps up
     sent: Counter[str] = field(default_factory=Counter)  # what the host's agents have sent to the switch
 
 
@@ -189,7 +190,7 @@ def make_agent(
     clock: Clock,
     timeline: Timeline,
     metrics: Metrics,
-    vlans: dict[NetworkId, int],  # those that it begins with, and keeps up
+    vlans: Vlans,  # those that it begins with, and keeps up
 ) -> Agent:
     """One life of it."""
     bus = limited("the bus", bus, but=ON_THE_BUS)

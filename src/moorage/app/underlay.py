@@ -9,9 +9,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from moorage.agent.plan import vlans_of
+from moorage.agent.vlans import Vlans
 from moorage.domain.errors import Unavailable
-from moorage.domain.ids import HostName, NetworkId, PortId
+from moorage.domain.ids import HostName, PortId
 from moorage.seams.switch import Interface
 from moorage.seams.world import World
 
@@ -35,7 +35,7 @@ class Underlay:
     """Give each host a `joining`; `switch` must be kept connected."""
 
     switch: Bridge
-    vlans: dict[NetworkId, int] = field(default_factory=dict)
+    vlans: Vlans = field(default_factory=Vlans)
     joinings: list["Joining"] = field(default_factory=list)
 
     def joining(self, number: int, host: HostName) -> "Joining":
@@ -43,7 +43,7 @@ class Underlay:
         self.joinings.append(Joining(self, number, host))
         return self.joinings[-1]
 
-    async def known_vlans(self) -> dict[NetworkId, int]:
+    async def known_vlans(self) -> Vlans:
         """Those of all networks on all hosts, for an agent to begin with, and to keep up."""
         for joining in self.joinings:
             await joining.is_joined.wait()
@@ -70,7 +70,7 @@ class Joining:
         """Once the host's bridge is there."""
         await self.underlay.cable(self.number, host)
         await switch.add_uplink(UPLINK)
-        self.underlay.vlans.update(vlans_of((await switch.look()).values()))
+        self.underlay.vlans.seen(self.name, (await switch.look()).values())
         self.is_joined.set()
 
     async def check(self) -> None:

@@ -88,6 +88,11 @@ class MemorySwitch:
         self._open(port)
         self.changes.tell()
 
+    def retagged_by_another(self, port: PortId, vlan: int) -> None:
+        """Somebody sets the port's VLAN, as `ovs-vsctl` can."""
+        self._rows[port] = replace(self._rows[port], vlan=vlan)
+        self.changes.tell()
+
     @property
     def database_down(self) -> bool:
         """While true every call raises Unavailable and watchers hear nothing; the packets flow on."""
