@@ -193,6 +193,44 @@ async def test_a_reboot_is_no_end(subject: Subject) -> None:
             await anext(aiter(subject.hypervisor.ended()))
 
 
+async def test_a_paused_guest_goes_on_only_when_it_is_unpaused(subject: Subject) -> None:
+    with pytest.raises(NotFound):
+        await subject.hypervisor.pause(WEB)
+    await subject.hypervisor.create_stopped(subject.guest)
+    for refused in (subject.hypervisor.pause, subject.hypervisor.unpause):
+        with pytest.raises(Conflict):
+            await refused(WEB)
+    await boot(subject)
+    for _ in range(2):
+        await subject.hypervisor.pause(WEB)
+        assert await state(subject) is GuestState.PAUSED
+    await subject.hypervisor.resume(WEB)
+    with pytest.raises(Conflict):
+        await subject.hypervisor.reboot(WEB)
+    with pytest.raises(Conflict):
+        await subject.hypervisor.create_stopped(subject.guest)
+    for _ in range(2):
+        await subject.hypervisor.unpause(WEB)
+        assert await state(subject) is GuestState.RUNNING
+    await subject.hypervisor.pause(WEB)
+    again = await subject.again()
+    assert await again.states() == {WEB: GuestState.PAUSED}
+    await again.power_off(WEB, patience=1.0)
+    assert await again.states() == {WEB: GuestState.OFF}
+    with pytest.raises(Conflict):
+        await again.unpause(WEB)
+
+
+async def test_a_paused_guest_that_dies_is_named(subject: Subject) -> None:
+    await boot(subject)
+    await subject.hypervisor.pause(WEB)
+    ended = aiter(subject.hypervisor.ended())
+    await subject.dies(WEB)
+    async with asyncio.timeout(5):
+        assert await anext(ended) == WEB
+    assert await state(subject) is GuestState.OFF
+
+
 async def test_a_serial_console_is_opened_or_refused_in_words(subject: Subject, request: pytest.FixtureRequest) -> None:
     with pytest.raises(NotFound):
         await subject.hypervisor.open_console(WEB)

@@ -89,8 +89,9 @@ def _of_server(server: Server, ports: Mapping[PortId, Port], worlds: Sequence[Se
         f"{vif.port} on {world.host}" for world in worlds for vif in world.vifs.values() if vif.server == server.id
     ]
     match server.life.vm:
-        case VmState.ACTIVE:
-            if [(server.host, True)] != [(host, state in EXECUTING) for host, state in here.items()]:
+        case VmState.ACTIVE | VmState.PAUSED | VmState.SUSPENDED as vm:
+            fitting = EXECUTING if vm is VmState.ACTIVE else (GuestState.PAUSED,)
+            if [(server.host, True)] != [(host, state in fitting) for host, state in here.items()]:
                 yield f"{who} on {server.host} has guests {here}"
                 return
             [world] = [world for world in worlds if world.host == server.host]

@@ -39,6 +39,26 @@ async def _start(scene: Scene) -> None:
     await scene.act({"os-start": None}, unless=is_starting)
 
 
+async def _paused(scene: Scene) -> None:
+    await _active(scene)
+    await _pause(scene)
+    assert await scene.rests() == "paused"
+
+
+async def _pause(scene: Scene) -> None:
+    def is_pausing(row: Server) -> bool:
+        return row.life.task is TaskState.PAUSING or row.life.vm is VmState.PAUSED
+
+    await scene.act({"pause": None}, unless=is_pausing)
+
+
+async def _unpause(scene: Scene) -> None:
+    def is_unpausing(row: Server) -> bool:
+        return row.life.task is TaskState.UNPAUSING or row.life.vm is VmState.ACTIVE
+
+    await scene.act({"unpause": None}, unless=is_unpausing)
+
+
 async def _reboot(scene: Scene) -> None:
     before = (await scene.row()).attempt
     await scene.act({"reboot": {"type": "HARD"}}, unless=lambda row: row.attempt > before)
@@ -75,6 +95,8 @@ TALES = [
     Tale("delete", Scene.close, "deleted", _active),
     Tale("stop", _stop, "stopped", _active),
     Tale("start", _start, "active", _stopped),
+    Tale("pause", _pause, "paused", _active),
+    Tale("unpause", _unpause, "active", _paused),
     Tale("hard reboot", _reboot, "active", _active),
     *_each("deleted", _delete_at, (Hop.ASKED, Hop.BOUND, Hop.PLUGGED, Hop.WIRED, Hop.HEARD), "deleted"),
     *_each("agent restarted", _restart_agent_at, (Hop.PLUGGED, Hop.SEEN, Hop.WIRED), "active"),

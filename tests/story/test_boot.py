@@ -437,7 +437,7 @@ async def test_a_guest_that_is_paused_when_compute_comes_back_is_left_paused() -
 
         await until(is_running, within=1.0, every=0.0001)
         await cloud.host.slot.stop()  # before it has said so
-        cloud.world.hypervisor.pause(server)
+        await cloud.world.hypervisor.pause(server)
         cloud.host.slot.start()
         assert await cloud.settled(server, within=10) == "ACTIVE"
         assert await cloud.world.hypervisor.state(server) is GuestState.PAUSED

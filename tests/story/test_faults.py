@@ -18,9 +18,15 @@ from tests.story.tales import TALES
 
 ALL = os.environ.get("MOORAGE_STRIKES") == "all"
 WHOLLY = frozenset({"boot", "stop", "delete"})
-IN_TURN = {"start", "hard reboot", "deleted once plugged", "deleted once heard", "agent restarted once seen"} | {
-    f"compute restarted once {hop}" for hop in ("bound", "plugged", "running")
-}
+IN_TURN = {
+    "start",
+    "hard reboot",
+    "pause",
+    "unpause",
+    "deleted once plugged",
+    "deleted once heard",
+    "agent restarted once seen",
+} | {f"compute restarted once {hop}" for hop in ("bound", "plugged", "running")}
 
 Strikes = Sequence[tuple[Call, Fault]]
 

@@ -218,7 +218,7 @@ async def test_a_deaf_guest_costs_the_whole_patience() -> None:
 async def test_a_paused_guest_is_not_resumed() -> None:
     host = Host()
     await host.boot()
-    host.hypervisor.pause(SERVER)
+    await host.hypervisor.pause(SERVER)
     await host.hypervisor.resume(SERVER)
     assert await host.hypervisor.states() == {SERVER: GuestState.PAUSED}
     with pytest.raises(Conflict):

@@ -26,6 +26,10 @@ ACTS = (
     ServerEvent.START,
     ServerEvent.REBOOT_SOFT,
     ServerEvent.REBOOT_HARD,
+    ServerEvent.PAUSE,
+    ServerEvent.UNPAUSE,
+    ServerEvent.SUSPEND,
+    ServerEvent.RESUME,
     ServerEvent.DELETE,
 )
 HOSTS_WORDS = tuple(event for event in ServerEvent if event not in ACTS)
@@ -34,6 +38,10 @@ DONE = {  # the job under way -> how its host may say that it has ended
     Job.STOP: {ServerEvent.STOPPED, ServerEvent.FAILED},
     Job.START: {ServerEvent.BOOTED, ServerEvent.FAILED},
     Job.REBOOT: {ServerEvent.BOOTED, ServerEvent.REBOOTED, ServerEvent.FAILED},
+    Job.PAUSE: {ServerEvent.PAUSED, ServerEvent.FAILED},
+    Job.UNPAUSE: {ServerEvent.UNPAUSED, ServerEvent.FAILED},
+    Job.SUSPEND: {ServerEvent.SUSPENDED, ServerEvent.FAILED},
+    Job.RESUME: {ServerEvent.RESUMED, ServerEvent.FAILED},
     Job.DELETE: {ServerEvent.DELETED},
 }
 
@@ -63,6 +71,33 @@ def test_a_server_boots_stops_starts_and_is_deleted() -> None:
         life = after(life, event, SERVER)
         told.append(status(life))
     assert told == ["ACTIVE", "ACTIVE", "SHUTOFF", "SHUTOFF", "ACTIVE", "HARD_REBOOT", "ACTIVE", "ACTIVE", "DELETED"]
+
+
+def test_a_server_is_paused_and_suspended_and_goes_on() -> None:
+    life = Life(VmState.ACTIVE, None, PowerState.RUNNING)
+    told = []
+    for event in (
+        ServerEvent.PAUSE,
+        ServerEvent.PAUSED,
+        ServerEvent.UNPAUSE,
+        ServerEvent.UNPAUSED,
+        ServerEvent.SUSPEND,
+        ServerEvent.SUSPENDED,
+        ServerEvent.RESUME,
+        ServerEvent.RESUMED,
+    ):
+        life = after(life, event, SERVER)
+        told.append((status(life), int(life.power)))
+    assert told == [
+        ("ACTIVE", 1),
+        ("PAUSED", 3),
+        ("PAUSED", 3),
+        ("ACTIVE", 1),
+        ("ACTIVE", 1),
+        ("SUSPENDED", 4),
+        ("SUSPENDED", 4),
+        ("ACTIVE", 1),
+    ]
 
 
 ACTIVE = Life(VmState.ACTIVE, None, PowerState.RUNNING)

@@ -1,6 +1,7 @@
 """What a host does: one job at a time for each server, taken from its record, again and again until it is done."""
 
 import asyncio
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Never
@@ -15,7 +16,7 @@ from moorage.compute.sweeping import Sweeper
 from moorage.domain.errors import Exhausted, NotFound, Unavailable, VirtualInterfaceCreateException
 from moorage.domain.events import EventName
 from moorage.domain.ids import PortId, ServerId
-from moorage.domain.server import Job, PowerState, Server, ServerEvent, job_of
+from moorage.domain.server import Job, PowerState, Server, ServerEvent, has_guest, job_of
 from moorage.kit.per_key import PerKey
 from moorage.kit.supervise import supervise
 from moorage.seams.bus import Bus
@@ -116,10 +117,18 @@ class ComputeHost:
             case Job.START:
                 await self._up(server, keeps_guest=True)
             case Job.REBOOT if server.reboot_type == "SOFT":
-                await self._reboot_soft(server)
+                await self._in_place(server, self.boot.hypervisor.reboot, ServerEvent.REBOOTED)
             case Job.REBOOT:
                 await for_ever(partial(self.boot.take_down, server, keeps_guest=True))
                 await self._up(server, keeps_guest=True)
+            case Job.PAUSE:
+                await self._in_place(server, self.boot.hypervisor.pause, ServerEvent.PAUSED)
+            case Job.UNPAUSE:
+                await self._in_place(server, self.boot.hypervisor.unpause, ServerEvent.UNPAUSED)
+            case Job.SUSPEND:
+                await self._in_place(server, self.boot.hypervisor.pause, ServerEvent.SUSPENDED)
+            case Job.RESUME:
+                await self._in_place(server, self.boot.hypervisor.unpause, ServerEvent.RESUMED)
             case Job.STOP:
                 await self._stop(server)
             case Job.DELETE:
@@ -162,18 +171,19 @@ class ComputeHost:
         await for_ever(partial(self.boot.take_down, server, keeps_guest=True))
         await self._finish(server, ServerEvent.STOPPED)
 
-    async def _reboot_soft(self, server: Server) -> None:
+    async def _in_place(self, server: Server, act: Callable[[ServerId], Awaitable[None]], event: ServerEvent) -> None:
+        """What leaves a guest's devices as they are. One that has ended meanwhile is settled as such."""
         try:
-            await patiently(partial(self.boot.hypervisor.reboot, server.id))
+            await patiently(partial(act, server.id))
         except Exception as error:
-            log.warning("a server could not be rebooted", error=str(error))
+            log.warning("what was asked of a guest could not be done", asked=event, error=str(error))
             if await patiently(partial(self.boot.hypervisor.state, server.id)) in (None, GuestState.OFF):
-                if await self._finish(server, ServerEvent.REBOOTED):
+                if await self._finish(server, event):
                     await self._settle_ended(server)
             else:
                 await self._give_up(server, error, keeps_guest=True)
         else:
-            await self._finish(server, ServerEvent.REBOOTED)
+            await self._finish(server, event)
 
     async def _finish(self, server: Server, event: ServerEvent) -> bool:
         """Record that the job has ended well; False when the record refused it as stale."""
@@ -264,17 +274,17 @@ class ComputeHost:
     async def _guest_ended(self, server_id: ServerId) -> None:
         """A guest that runs no more though its record says so."""
         server = await self.boot.records.of(server_id)
-        if server is None or job_of(server.life) is not None or server.life.power is not PowerState.RUNNING:
+        if server is None or job_of(server.life) is not None or not has_guest(server.life):
             return
         self.jobs.start(server_id, "guest ended", partial(self._settle_ended, server))
 
     async def _settle_ended(self, server: Server) -> None:
-        """Its VIFs go. The record says SHUTOFF if the guest has ended by itself; with its host: it is started again."""
+        """Its VIFs go. The record says SHUTOFF, or if it ran until its host ended: it is started again."""
         state = await patiently(partial(self.boot.hypervisor.state, server.id))
         if state not in (None, GuestState.OFF):
             return  # it was switched off only in passing
         await for_ever(partial(self.boot.take_down, server, keeps_guest=True))
-        if server.world == self.boot.records.world:
+        if server.world == self.boot.records.world or server.life.power is not PowerState.RUNNING:
             await self._finish(server, ServerEvent.GUEST_ENDED)
         else:
             log.info("a server that ran when its host ended is started again", server=server.id)

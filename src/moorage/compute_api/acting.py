@@ -30,10 +30,16 @@ NAMES = {
     ServerEvent.START: ("start", "compute_start_instance"),
     ServerEvent.REBOOT_SOFT: ("reboot", "compute_reboot_instance"),
     ServerEvent.REBOOT_HARD: ("reboot", "compute_reboot_instance"),
+    ServerEvent.PAUSE: ("pause", "compute_pause_instance"),
+    ServerEvent.UNPAUSE: ("unpause", "compute_unpause_instance"),
+    ServerEvent.SUSPEND: ("suspend", "compute_suspend_instance"),
+    ServerEvent.RESUME: ("resume", "compute_resume_instance"),
     ServerEvent.DELETE: ("delete", "compute_terminate_instance"),
 }
 REBOOT_TYPES = {ServerEvent.REBOOT_SOFT: "SOFT", ServerEvent.REBOOT_HARD: "HARD"}
-CHANGEABLE = frozenset({VmState.ACTIVE, VmState.STOPPED})  # in which metadata may be changed
+CHANGEABLE = frozenset(
+    {VmState.ACTIVE, VmState.PAUSED, VmState.SUSPENDED, VmState.STOPPED}
+)  # in which metadata may be changed
 
 
 @dataclass(frozen=True)
@@ -51,7 +57,7 @@ class Acting:
         return await self.store.show(ServerId(server), project=project)
 
     async def do(self, server: str, event: ServerEvent, caller: Caller, request_id: str) -> None:
-        """Stop, start or reboot. Raises NotFound, Conflict."""
+        """Stop, start, reboot, pause or suspend and back. Raises NotFound, Conflict."""
         await self.own(server, caller)
         now = self.clock.now()
         generation = Generation(self.new_id().replace("-", ""))

@@ -13,6 +13,8 @@ from moorage.domain.ids import FlavorId, Generation, HostName, ImageId, NetworkI
 class VmState(StrEnum):
     BUILDING = "building"
     ACTIVE = "active"
+    PAUSED = "paused"
+    SUSPENDED = "suspended"
     STOPPED = "stopped"
     ERROR = "error"
     DELETED = "deleted"
@@ -26,6 +28,10 @@ class TaskState(StrEnum):
     POWERING_ON = "powering-on"
     REBOOTING = "rebooting"
     REBOOTING_HARD = "rebooting_hard"
+    PAUSING = "pausing"
+    UNPAUSING = "unpausing"
+    SUSPENDING = "suspending"
+    RESUMING = "resuming"
     DELETING = "deleting"
 
 
@@ -45,10 +51,18 @@ class ServerEvent(StrEnum):
     START = "os-start"
     REBOOT_SOFT = "reboot soft"
     REBOOT_HARD = "reboot"
+    PAUSE = "pause"
+    UNPAUSE = "unpause"
+    SUSPEND = "suspend"
+    RESUME = "resume"
     DELETE = "delete"
     BOOTED = "booted"
     STOPPED = "stopped"
     REBOOTED = "rebooted"
+    PAUSED = "paused"
+    UNPAUSED = "unpaused"
+    SUSPENDED = "suspended"
+    RESUMED = "resumed"
     FAILED = "failed"
     DELETED = "deleted"
     GUEST_ENDED = "guest ended"
@@ -66,6 +80,21 @@ class Life:
 
 _V, _T, _P, _E = VmState, TaskState, PowerState, ServerEvent
 _ANY_TASK = (None, *TaskState)
+_POWER = {  # of a server that rests in this state
+    _V.ACTIVE: _P.RUNNING,
+    _V.PAUSED: _P.PAUSED,
+    _V.SUSPENDED: _P.SHUTDOWN,
+    _V.STOPPED: _P.SHUTDOWN,
+    _V.ERROR: _P.NOSTATE,
+}
+_HALTED = (_V.PAUSED, _V.SUSPENDED)  # the guest is there and executes nothing
+_IN_PLACE = (  # (from, action, task while it goes on, its end, to): what leaves the guest's devices as they are
+    (_V.ACTIVE, _E.PAUSE, _T.PAUSING, _E.PAUSED, _V.PAUSED),
+    (_V.PAUSED, _E.UNPAUSE, _T.UNPAUSING, _E.UNPAUSED, _V.ACTIVE),
+    (_V.ACTIVE, _E.SUSPEND, _T.SUSPENDING, _E.SUSPENDED, _V.SUSPENDED),
+    (_V.SUSPENDED, _E.RESUME, _T.RESUMING, _E.RESUMED, _V.ACTIVE),
+    (_V.ACTIVE, _E.REBOOT_SOFT, _T.REBOOTING, _E.REBOOTED, _V.ACTIVE),
+)
 
 # (vm_state, task_state, event) -> the life after it. What the table leaves out is a Conflict.
 NEXT: Mapping[tuple[VmState, TaskState | None, ServerEvent], Life] = {
@@ -73,10 +102,10 @@ NEXT: Mapping[tuple[VmState, TaskState | None, ServerEvent], Life] = {
     (_V.ACTIVE, None, _E.STOP): Life(_V.ACTIVE, _T.POWERING_OFF, _P.RUNNING),
     (_V.ERROR, None, _E.STOP): Life(_V.ERROR, _T.POWERING_OFF, _P.NOSTATE),
     (_V.STOPPED, None, _E.START): Life(_V.STOPPED, _T.POWERING_ON, _P.SHUTDOWN),
-    (_V.ACTIVE, None, _E.REBOOT_SOFT): Life(_V.ACTIVE, _T.REBOOTING, _P.RUNNING),
+    **{(vm, None, action): Life(vm, task, _POWER[vm]) for vm, action, task, _, _ in _IN_PLACE},
     **{
         (vm, task, _E.REBOOT_HARD): Life(vm, _T.REBOOTING_HARD, power)
-        for vm, power in ((_V.ACTIVE, _P.RUNNING), (_V.STOPPED, _P.SHUTDOWN), (_V.ERROR, _P.NOSTATE))
+        for vm, power in _POWER.items()
         for task in (None, _T.REBOOTING, _T.REBOOTING_HARD)
     },
     **{
@@ -91,20 +120,17 @@ NEXT: Mapping[tuple[VmState, TaskState | None, ServerEvent], Life] = {
         for task in (None, _T.SCHEDULING, _T.NETWORKING, _T.SPAWNING)
     },
     **{(vm, _T.POWERING_ON, _E.BOOTED): Life(_V.ACTIVE, None, _P.RUNNING) for vm in (_V.STOPPED, _V.ERROR)},
-    **{
-        (vm, _T.REBOOTING_HARD, _E.BOOTED): Life(_V.ACTIVE, None, _P.RUNNING)
-        for vm in (_V.ACTIVE, _V.STOPPED, _V.ERROR)
-    },
+    **{(vm, _T.REBOOTING_HARD, _E.BOOTED): Life(_V.ACTIVE, None, _P.RUNNING) for vm in _POWER},
     (_V.ACTIVE, None, _E.BOOTED): Life(_V.ACTIVE, None, _P.RUNNING),  # told twice: the first reply was lost
     **{(vm, _T.POWERING_OFF, _E.STOPPED): Life(_V.STOPPED, None, _P.SHUTDOWN) for vm in (_V.ACTIVE, _V.ERROR)},
     (_V.STOPPED, None, _E.STOPPED): Life(_V.STOPPED, None, _P.SHUTDOWN),  # told twice
-    (_V.ACTIVE, _T.REBOOTING, _E.REBOOTED): Life(_V.ACTIVE, None, _P.RUNNING),
-    (_V.ACTIVE, None, _E.REBOOTED): Life(_V.ACTIVE, None, _P.RUNNING),  # told twice
-    (_V.ACTIVE, None, _E.GUEST_ENDED): Life(_V.STOPPED, None, _P.SHUTDOWN),
+    **{(vm, task, end): Life(to, None, _POWER[to]) for vm, _, task, end, to in _IN_PLACE},
+    **{(to, None, end): Life(to, None, _POWER[to]) for _, _, _, end, to in _IN_PLACE},  # told twice
+    **{(vm, None, _E.GUEST_ENDED): Life(_V.STOPPED, None, _P.SHUTDOWN) for vm in (_V.ACTIVE, *_HALTED)},
     (_V.ACTIVE, None, _E.HOST_CAME_BACK): Life(_V.STOPPED, _T.POWERING_ON, _P.SHUTDOWN),  # it ran when its host ended
     **{
         (vm, task, _E.FAILED): Life(_V.ERROR, None, _P.NOSTATE)
-        for vm in (_V.BUILDING, _V.ACTIVE, _V.STOPPED, _V.ERROR)
+        for vm in (_V.BUILDING, *_POWER)
         for task in _ANY_TASK
         if task is not _T.DELETING
     },
@@ -254,12 +280,21 @@ def status(life: Life) -> str:
             return "HARD_REBOOT"
         case VmState.ACTIVE, _:
             return "ACTIVE"
+        case VmState.PAUSED, _:
+            return "PAUSED"
+        case VmState.SUSPENDED, _:
+            return "SUSPENDED"
         case VmState.STOPPED, _:
             return "SHUTOFF"
         case VmState.DELETED, _:
             return "DELETED"
         case _:
             return "ERROR"
+
+
+def has_guest(life: Life) -> bool:
+    """Whether a guest should be there, running or halted, as the record has it."""
+    return life.power is PowerState.RUNNING or life.vm in _HALTED
 
 
 class Job(StrEnum):
@@ -269,6 +304,10 @@ class Job(StrEnum):
     STOP = "stop"
     START = "start"
     REBOOT = "reboot"
+    PAUSE = "pause"
+    UNPAUSE = "unpause"
+    SUSPEND = "suspend"
+    RESUME = "resume"
     DELETE = "delete"
 
 
@@ -285,5 +324,13 @@ def job_of(life: Life) -> Job | None:
             return Job.START
         case _, TaskState.REBOOTING | TaskState.REBOOTING_HARD:
             return Job.REBOOT
+        case _, TaskState.PAUSING:
+            return Job.PAUSE
+        case _, TaskState.UNPAUSING:
+            return Job.UNPAUSE
+        case _, TaskState.SUSPENDING:
+            return Job.SUSPEND
+        case _, TaskState.RESUMING:
+            return Job.RESUME
         case _:
             return None

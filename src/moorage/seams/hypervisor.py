@@ -72,6 +72,18 @@ class Hypervisor(Protocol):
     async def reboot(self, server: ServerId, *, patience: float = 5.0) -> None:
         """Restart its OS in place (devices stay as they are). Raises NotFound, Conflict when it is off, Unavailable."""
 
+    async def pause(self, server: ServerId) -> None:
+        """Halt the running guest: it executes nothing, and keeps its memory and devices. A paused one is left alone.
+
+        Raises NotFound, Conflict when it does not run, Unavailable.
+        """
+
+    async def unpause(self, server: ServerId) -> None:
+        """Let the paused guest go on where it was halted. A running one is left alone.
+
+        Raises NotFound, Conflict when it is held or off, Unavailable.
+        """
+
     async def destroy(self, server: ServerId) -> None:
         """Remove the guest: process, devices, disk, log. One that is not there is fine. Raises Unavailable."""
 

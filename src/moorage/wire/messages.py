@@ -18,7 +18,7 @@ class _Base(msgspec.Struct, kw_only=True, tag=True):
 
 
 class DoJob(_Base):
-    """Look at this server's record and do what is unfinished (boot, stop, start, reboot, delete)."""
+    """Look at this server's record and do what is unfinished (boot, stop, start, pause, delete, …)."""
 
     server: str
 
@@ -118,7 +118,7 @@ class Leave(_Base):
 
 
 class JobDone(_Base):
-    """A job has ended well. `event` is a ServerEvent: booted, stopped, rebooted, deleted, guest ended."""
+    """A job has ended well. `event` is a ServerEvent: booted, stopped, paused, rebooted, deleted, …"""
 
     server: str
     host: str

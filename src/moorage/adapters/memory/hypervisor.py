@@ -44,8 +44,7 @@ class MemoryHypervisor:
 
     A running guest asks by DHCP on each NIC all the time, and has an answer in no time once there is a way: its port
     wired in the generation that is plugged, the DHCP server's port open on the same VLAN, a reservation for its MAC.
-    Faults are settings: `broken_images`, `is_down`, `deaf`, `silent`, `switches_itself_off()`, `dies()`; `pause()` is
-    a user's.
+    Faults are settings: `broken_images`, `is_down`, `deaf`, `silent`, `switches_itself_off()`, `dies()`.
     """
 
     def __init__(
@@ -102,10 +101,6 @@ class MemoryHypervisor:
         """The guest writes a line to its console."""
         self._guests[server].print(line)
 
-    def pause(self, server: ServerId) -> None:
-        """The user pauses a running guest."""
-        self._guests[server].state = GuestState.PAUSED
-
     # Hypervisor
 
     async def create_stopped(self, guest: Guest) -> None:
@@ -147,6 +142,16 @@ class MemoryHypervisor:
         await self._ask_to_end(self._running(server), patience)
         found = self._running(server)
         found.start()
+        self._ask(found)
+
+    async def pause(self, server: ServerId) -> None:
+        await self._reach(self._resume_latency, f"pausing guest {server}")
+        self._executing(server).state = GuestState.PAUSED
+
+    async def unpause(self, server: ServerId) -> None:
+        await self._reach(self._resume_latency, f"unpausing guest {server}")
+        found = self._executing(server)
+        found.state = GuestState.RUNNING
         self._ask(found)
 
     async def destroy(self, server: ServerId) -> None:
@@ -205,6 +210,14 @@ class MemoryHypervisor:
         self._require_answer(server)
         if found.state is not GuestState.RUNNING:
             raise Conflict(f"rebooting guest {server}: it is {found.state}")
+        return found
+
+    def _executing(self, server: ServerId) -> _Simulated:
+        """A guest that runs, or is paused."""
+        found = self._found(server)
+        self._require_answer(server)
+        if found.state not in (GuestState.RUNNING, GuestState.PAUSED):
+            raise Conflict(f"pausing or unpausing guest {server}: it is {found.state}")
         return found
 
     def _said(self, found: _Simulated) -> GuestState:

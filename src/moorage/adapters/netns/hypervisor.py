@@ -5,6 +5,7 @@ NICs in it, until it is destroyed: a userspace switch does not see that a device
 """
 
 import asyncio
+import signal
 import socket
 from collections.abc import AsyncIterator, Mapping
 from contextlib import suppress
@@ -58,8 +59,8 @@ class NetnsHypervisor:
         async with self._one_at_a_time(guest.server):
             before = self._find(guest.server)
             state = await self._state(before)
-            if state is GuestState.RUNNING:
-                raise Conflict(f"creating guest {guest.server}: it is running already")
+            if state in (GuestState.RUNNING, GuestState.PAUSED):
+                raise Conflict(f"creating guest {guest.server}: it is {state} already")
             if before is not None and before.nics != guest.nics:
                 await self._world.remove_namespace(guest_name(guest.server))
             self._ended.pop(guest.server, None)
@@ -74,7 +75,7 @@ class NetnsHypervisor:
         async with self._one_at_a_time(server):
             record = self._find(server)
             is_held = record is not None and record.wanted is GuestState.HELD
-            if record is None or not (is_held or await self._state(record) is GuestState.RUNNING):
+            if record is None or not (is_held or await self._state(record) is not GuestState.OFF):
                 raise NotFound(f"resuming guest {server}: it is off, or not there")
             if is_held:
                 self._keep(replace(record, wanted=GuestState.RUNNING))
@@ -96,6 +97,24 @@ class NetnsHypervisor:
             if state is not GuestState.RUNNING:
                 raise Conflict(f"rebooting guest {server}: it is {state}")
             await self._restart(record, patience=patience)
+
+    async def pause(self, server: ServerId) -> None:
+        await self._halt(server, signal.SIGSTOP, GuestState.PAUSED)
+
+    async def unpause(self, server: ServerId) -> None:
+        await self._halt(server, signal.SIGCONT, GuestState.RUNNING)
+
+    async def _halt(self, server: ServerId, number: int, wanted: GuestState) -> None:
+        """Stop or continue all processes of a guest that runs or is paused. Signalled again, they stay as they are."""
+        async with self._one_at_a_time(server):
+            record = self._find(server)
+            state = await self._state(record)
+            if record is None:
+                raise NotFound(f"there is no guest {server}")
+            if state not in (GuestState.RUNNING, GuestState.PAUSED):
+                raise Conflict(f"making guest {server} {wanted}: it is {state}")
+            await self._world.signal(guest_name(server), number)
+            self._keep(replace(record, wanted=wanted))
 
     async def destroy(self, server: ServerId) -> None:
         async with self._one_at_a_time(server):
@@ -172,7 +191,7 @@ class NetnsHypervisor:
             await retry(partial(self._world.wait, guest_name(server)), on=Unavailable, timeout=None)
         async with self._one_at_a_time(server):
             record = self._find(server)
-            if record is None or record.wanted is not GuestState.RUNNING:
+            if record is None or record.wanted not in (GuestState.RUNNING, GuestState.PAUSED):
                 return  # we have switched it off ourselves
             if guest_name(server) not in await self._world.processes():
                 self._ended[server] = None
@@ -200,5 +219,5 @@ def guest_name(server: ServerId) -> str:
 def _state(record: Record, processes: Mapping[str, int], namespaces: frozenset[str]) -> GuestState:
     name = guest_name(record.server)
     if name in processes:
-        return GuestState.RUNNING
+        return GuestState.PAUSED if record.wanted is GuestState.PAUSED else GuestState.RUNNING
     return GuestState.HELD if record.wanted is GuestState.HELD and name in namespaces else GuestState.OFF

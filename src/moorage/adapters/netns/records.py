@@ -18,7 +18,8 @@ _CONSOLE_FULL = 4 * CONSOLE_SIZE  # when its log is cut
 
 @dataclass(frozen=True)
 class Record:
-    """`wanted` is what it was last made to be: held, running or off. Without a process one that shall run is off."""
+    """`wanted` is what it was last made to be: held, running, paused or off. One that has no process, and is not held,
+    is off."""
 
     server: ServerId
     name: str

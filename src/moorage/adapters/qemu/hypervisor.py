@@ -136,6 +136,25 @@ class QemuHypervisor:
             finally:
                 self._rebooting.discard(server)
 
+    async def pause(self, server: ServerId) -> None:
+        await self._halt(server, "stop", "paused", GuestState.PAUSED)
+
+    async def unpause(self, server: ServerId) -> None:
+        await self._halt(server, "cont", "running", GuestState.RUNNING)
+
+    async def _halt(self, server: ServerId, command: str, status: str, wanted: GuestState) -> None:
+        """Stop or continue a guest that runs or is paused; QEMU has to say that it is so."""
+        async with self._one_at_a_time(server):
+            await self._known(server)
+            state = await self._state(server)
+            if state not in (GuestState.RUNNING, GuestState.PAUSED):
+                raise Conflict(f"making guest {server} {wanted}: it is {state}")
+            if state is not wanted:
+                monitor = self._monitor(server)
+                await monitor.execute(command)
+                if (said := await monitor.status()) != status:
+                    raise Unavailable(f"making guest {server} {wanted}: QEMU says it is {said}")
+
     async def destroy(self, server: ServerId) -> None:
         async with self._one_at_a_time(server):
             await self._stop(server, patience=1.0)

@@ -178,6 +178,18 @@ class Actions:
         event = ServerEvent.REBOOT_SOFT if kind == "SOFT" else ServerEvent.REBOOT_HARD
         await self._do(event, request, response, server)
 
+    async def pause(self, request: Request, response: Response, server: str, _: Any) -> None:
+        await self._do(ServerEvent.PAUSE, request, response, server)
+
+    async def unpause(self, request: Request, response: Response, server: str, _: Any) -> None:
+        await self._do(ServerEvent.UNPAUSE, request, response, server)
+
+    async def suspend(self, request: Request, response: Response, server: str, _: Any) -> None:
+        await self._do(ServerEvent.SUSPEND, request, response, server)
+
+    async def resume(self, request: Request, response: Response, server: str, _: Any) -> None:
+        await self._do(ServerEvent.RESUME, request, response, server)
+
     async def _do(self, event: ServerEvent, request: Request, response: Response, server: str) -> None:
         await self.service.acting.do(server, event, caller_of(request), id_of(request))
         send_nothing(response, 202)
@@ -213,6 +225,10 @@ ACTS: Mapping[str, Act] = {
     "os-stop": Actions.stop,
     "os-start": Actions.start,
     "reboot": Actions.reboot,
+    "pause": Actions.pause,
+    "unpause": Actions.unpause,
+    "suspend": Actions.suspend,
+    "resume": Actions.resume,
     "lock": Actions.lock,
     "unlock": Actions.unlock,
     "os-resetState": Actions.reset_state,
