@@ -11,6 +11,7 @@ from moorage.app.results import (
     hop_times,
     hops_json,
     plugged_to_running_ms,
+    set_aside,
     with_steps,
 )
 from moorage.domain.hops import HOPS, Crossing, Fact, Hop, SubFact
@@ -107,3 +108,12 @@ def test_the_json_has_the_keys_that_checks_rely_on() -> None:
 def test_a_step_that_cannot_be_tried_spoils_nothing_and_one_that_failed_does() -> None:
     assert with_steps(boot(whole_boot()), [Step("ping answered", None, None)]).is_fine
     assert not with_steps(boot(whole_boot()), [Step("ping answered", None, False)]).is_fine
+
+
+def test_a_port_is_set_aside_until_it_is_wired() -> None:
+    other = PortId("other")
+    boot = [*whole_boot()[:4], replace(fact(SubFact.SET_ASIDE, 40), detail="nonsense")]
+    assert set_aside([*boot, fact(Hop.WIRED, 41, other)]) == {PORT: "nonsense"}
+    assert set_aside([*boot, fact(Hop.WIRED, 50)]) == {}
+    assert set_aside([*boot, fact(SubFact.REWIRED, 50)]) == {}
+    assert set_aside([*boot, *[replace(told, wall=told.wall + timedelta(hours=1)) for told in whole_boot()[:2]]]) == {}

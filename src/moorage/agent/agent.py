@@ -2,8 +2,8 @@
 
 import asyncio
 from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field, replace
-from datetime import datetime
 from functools import partial
 from typing import Never
 
@@ -14,10 +14,12 @@ from moorage.agent.dhcp import DhcpServers
 from moorage.agent.firewall import Firewall
 from moorage.agent.plan import Known, is_wired, news_of
 from moorage.agent.reporting import Reporting, mark
+from moorage.agent.sorting import sort
+from moorage.agent.telling import Telling
 from moorage.agent.vlans import Vlans
 from moorage.domain.errors import MoorageError, Unavailable
-from moorage.domain.hops import Fact, Hop, SubFact
-from moorage.domain.ids import Generation, HostName, NetworkId, PortId, ServerId
+from moorage.domain.hops import Hop, SubFact
+from moorage.domain.ids import HostName, NetworkId, PortId
 from moorage.kit.supervise import supervise
 from moorage.seams.bus import Bus
 from moorage.seams.clock import Clock
@@ -55,6 +57,7 @@ class Agent:
 
     def __post_init__(self) -> None:
         self._network = Reporting(self.host, self.bus)
+        self._telling = Telling(self.host, self.clock, self.timeline)
 
     async def run(self) -> Never:
         """Serve the host until cancelled. The switch and the guests go on without us."""
@@ -151,59 +154,51 @@ class Agent:
         await self._network.report(down=down)
         for port in gone:
             del self.known[port]
+            self._telling.gone(port)
 
     async def _wire(self, fresh: list[Interface], bridge: Mapping[PortId, Interface]) -> None:
-        seen_at, seen_monotonic = self.clock.now(), self.clock.monotonic()
+        seen_at = self._telling.now()
         details = await self._network.details(fresh)
         for interface in fresh:
             found = details.get(interface.port)
             if found is not None and found.is_bound_here:
-                self._tell(Hop.SEEN, interface, found, seen_at, seen_monotonic)
+                self._telling.tell(Hop.SEEN, interface, found, seen_at)
                 self.dhcp.seen(found)
         await self._wire_known(fresh, details, bridge)
 
     async def _wire_known(
         self, fresh: list[Interface], details: Mapping[str, wire.PortDetails], bridge: Mapping[PortId, Interface]
     ) -> None:
-        plans: list[WirePlan] = []
-        refused: list[Interface] = []
         await self.firewall.learn(group for found in details.values() for group in found.security_groups)
-        for interface in fresh:
-            found = details.get(interface.port)
-            if found is None or not found.is_bound_here or not found.admin_state_up:
-                refused.append(interface)
-                continue
-            try:
-                vlan = self.vlans.of(self.host, NetworkId(found.network))
-                plans.append(self.firewall.plan(found, interface, vlan))
-            except (MoorageError, ValueError) as error:
-                log.error("a port cannot be wired; it is tried again", port=interface.port, error=str(error))
         was_wired = {interface.port for interface in fresh if is_wired(interface)}
-        self.firewall.forget(interface.port for interface in refused)
-        leaving = [interface.port for interface in refused]
-        failed = await self._carry_out(plans, bridge, leaving=leaving)
-        self.firewall.forget(failed)
-        done = [plan for plan in plans if plan.port not in failed]
         by_port = {interface.port: interface for interface in fresh}
+        found = sort(fresh, details, self._plan)
+        self._telling.set_aside(found.aside, by_port, details)
+        off = [*found.refused, *(by_port[port] for port in found.aside)]
+        leaving = [interface.port for interface in off]
+        self.firewall.forget(leaving)
+        failed = await self._carry_out(found.plans, bridge, leaving=leaving)
+        self.firewall.forget(failed)
+        done = [plan for plan in found.plans if plan.port not in failed]
         for plan in done:
             interface = by_port[plan.port]
             what = SubFact.REWIRED if plan.port in was_wired else Hop.WIRED
-            self._tell(what, interface, details[plan.port], self.clock.now(), self.clock.monotonic())
-        for port, reason in failed.items():
+            self._telling.tell(what, interface, details[plan.port])
+        for port, reason in (found.late | dict(failed)).items():
             log.warning("a port could not be wired; it is tried again", port=port, reason=reason)
-        self._put_off(
-            {interface.port for interface in fresh} - {plan.port for plan in done} - {one.port for one in refused}
-        )
-        if refused:
-            ports = [interface.port for interface in refused]
-            await self.wiring.unwire(ports, self.firewall.shared(bridge, leaving=ports))
-        down = [interface for interface in refused if details.get(interface.port) is not None]
+        self._put_off(found.late.keys() | failed.keys())
+        if off:
+            await self.wiring.unwire(leaving, self.firewall.shared(bridge, leaving=leaving))
+        down = [one for one in off if one.port in details and (one.port not in found.aside or one.port in was_wired)]
         await self._network.report(up=tuple(mark(by_port[plan.port]) for plan in done), down=tuple(map(mark, down)))
         for plan in done:
             self.known[plan.port] = Known(plan.generation, plan.ofport, is_up=True, details=details[plan.port].digest)
-        for interface in refused:
+        for interface in off:
             assert interface.ofport is not None  # news_of names no other
             self.known[interface.port] = Known(interface.generation, interface.ofport, is_up=False)
+
+    def _plan(self, details: wire.PortDetails, interface: Interface) -> WirePlan:
+        return self.firewall.plan(details, interface, self.vlans.of(self.host, NetworkId(details.network)))
 
     def _look_at_vlans(self, bridge: Mapping[PortId, Interface]) -> None:
         """Somebody else may have changed them: ports of our own are put right by whom they serve, others are news."""
@@ -274,7 +269,7 @@ class Agent:
             if await self._take(await self.wiring.look()):
                 self._work.set()
 
-    def _put_off(self, ports: set[PortId]) -> None:
+    def _put_off(self, ports: AbstractSet[PortId]) -> None:
         """These had their turn, in vain: they have another in a while."""
         if ports:
             at = self.clock.monotonic() + AGAIN_AFTER
@@ -299,19 +294,3 @@ class Agent:
                 await asyncio.sleep(AGAIN_AFTER)
             else:
                 await asyncio.sleep(SOON if left else HEARTBEAT_EVERY)
-
-    def _tell(
-        self, what: Hop | SubFact, interface: Interface, details: wire.PortDetails, wall: datetime, monotonic: float
-    ) -> None:
-        self.timeline.tell(
-            Fact(
-                what=what,
-                wall=wall,
-                monotonic=monotonic,
-                who="agent",
-                server=ServerId(details.server) if details.server else None,
-                port=interface.port,
-                generation=Generation(interface.generation) if interface.generation else None,
-                host=self.host,
-            )
-        )

@@ -4,12 +4,16 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 
+import structlog
+
 from moorage.agent import floods, pipeline, places, rules
 from moorage.agent.places import Place
 from moorage.domain.ids import NetworkId, PortId
 from moorage.seams.flow import Flow
 from moorage.seams.switch import DEAD_VLAN, Interface, Shared
 from moorage.wire.messages import GroupSpec
+
+log = structlog.get_logger(__name__)
 
 Guarded = tuple[Place, tuple[str, ...]]  # a server's port, and the ids of its groups
 
@@ -85,7 +89,13 @@ class SharedFlows:
 
     def _kept(self, name: str, of: object, make: Callable[[], Sequence[Flow]]) -> tuple[object, tuple[Flow, ...]]:
         before = self._made.get(name)
-        return before if before is not None and before[0] == of else (of, tuple(make()))
+        if before is not None and before[0] == of:
+            return before
+        try:
+            return of, tuple(make())
+        except (ValueError, KeyError) as error:
+            log.error("what the network tells makes no sense; nothing passes by it", name=name, error=str(error))
+            return of, ()
 
 
 def _works(seen: Interface) -> bool:

@@ -6,7 +6,10 @@ from datetime import datetime
 from typing import Any
 
 from moorage.domain.hops import HOPS, Crossing, Fact, Hop, SubFact, boot_facts, boot_of
+from moorage.domain.ids import PortId
 from moorage.wire.times import exact
+
+_VERDICTS = frozenset({SubFact.SET_ASIDE, SubFact.REWIRED, Hop.WIRED})  # of an agent, on a port
 
 
 @dataclass(frozen=True)
@@ -65,6 +68,14 @@ def held_ms(facts: Sequence[Fact]) -> float | None:
     """
     found = boot_of(facts)
     return between_ms(told_at(facts, SubFact.HELD), found[Hop.RUNNING])
+
+
+def set_aside(facts: Sequence[Fact]) -> Mapping[PortId, str]:
+    """The ports that their host's agent could not wire in the latest boot or since, and what it said last."""
+    asked = boot_of(facts)[Hop.ASKED]
+    ordered = sorted(facts, key=lambda fact: fact.wall)
+    last = {fact.port: fact for fact in ordered if fact.port is not None and fact.what in _VERDICTS}
+    return {port: fact.detail for port, fact in last.items() if fact.what is SubFact.SET_ASIDE and _since(fact, asked)}
 
 
 def told_at(facts: Iterable[Fact], what: Hop | SubFact) -> datetime | None:

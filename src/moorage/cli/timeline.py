@@ -31,7 +31,7 @@ def command(
     from moorage.app.client import logged_in
     from moorage.app.clouds_yaml import find_account
     from moorage.app.interrupts import run
-    from moorage.app.results import held_ms, hop_times, hops_json
+    from moorage.app.results import held_ms, hop_times, hops_json, set_aside
     from moorage.app.state import StateDir, default_state_dir
     from moorage.cli.hop_lines import hop_lines
 
@@ -49,4 +49,8 @@ def command(
         out.say(f"{out.style(body['name'], BOLD)} {body['id']} {body['status']}")
         for line in hop_lines(hops, held_ms(facts)):
             out.say(line)
-        out.give({"server": body["id"], "name": body["name"], "status": body["status"], "hops": hops_json(hops)})
+        aside = set_aside(facts)
+        for port, why in aside.items():
+            out.say(f"  port {port} is set aside by its host's agent: {why}")
+        told = {"server": body["id"], "name": body["name"], "status": body["status"], "hops": hops_json(hops)}
+        out.give(told | ({"set_aside": aside} if aside else {}))

@@ -30,6 +30,7 @@ class SubFact(StrEnum):
     HELD = "held"
     DHCP_READY = "dhcp_ready"
     REWIRED = "rewired"
+    SET_ASIDE = "set_aside"  # by its agent, which cannot wire what the network tells of it
     UNPLUGGED = "unplugged"
     POWERED_OFF = "powered_off"
     FAILED = "failed"
