@@ -70,6 +70,13 @@ class Server:
         self._run("createdb", f"--host={self._directory}", "--username=moorage", name)
         return self.url(name)
 
+    def ask(self, database: str, query: str) -> str:
+        """What psql says."""
+        command = [*self._as, str(binaries() / "psql"), f"--host={self._directory}", "--username=moorage"]
+        command += ["--no-psqlrc", "--tuples-only", "--no-align", f"--dbname={database}", f"--command={query}"]
+        ran = subprocess.run(command, capture_output=True, text=True, check=True, env={"LC_ALL": "C.UTF-8"})
+        return ran.stdout.strip()
+
     def processes(self) -> Sequence[int]:
         """The server's own: the first and all its children."""
         assert self._process is not None

@@ -155,6 +155,7 @@ VALUES: dict[str, Values] = {
     "peer_device": mostly(DEVICES, "a" * 16),
     "mtu": mostly(st.sampled_from([68, 1500, 9000, 65535]), None, 0),
     "up": mostly(st.booleans()),
+    "is_guest": mostly(st.booleans(), None),
     "family": mostly(st.sampled_from([2, 10, 16, 17]), 0, 1, 40, 64),
     "kind": mostly(st.integers(1, 10), 0, 11, 2049),
     "protocol": mostly(st.sampled_from([0, 1, 6, 17, 58, 255, 768]), 65536),

@@ -67,8 +67,16 @@ def give(shell: UsersShell, tree: Path, place: str) -> None:
 
 
 def _way(uid: int, stage: Path, tun_mode: int) -> Sequence[str]:
-    lines = ["set -e", f"mount -t tmpfs -o mode=0755 none {stage}"]
-    lines += [f"mknod {stage}/tun c 10 200", f"chmod {tun_mode:o} {stage}/tun", f"mount --bind {stage}/tun {TUN}"]
+    lines = [f"mknod {stage}/tun c 10 200", f"chmod {tun_mode:o} {stage}/tun", f"mount --bind {stage}/tun {TUN}"]
+    return way_down(stage, ("--reuid", str(uid), "--regid", str(uid), "--clear-groups"), also=lines)
+
+
+def way_down(stage: Path, who: Sequence[str], *, also: Sequence[str] = ()) -> Sequence[str]:
+    """What runs a command as the user that setpriv's words `who` name, for whom Python and this repository can be read.
+
+    In a mount namespace of its own, made with the folder `stage`; `also` is done there first.
+    """
+    lines = ["set -e", f"mount -t tmpfs -o mode=0755 none {stage}", *also]
     needed = [Path(sys.base_prefix).resolve(), REPOSITORY]
     for number, path in enumerate(needed):
         lines += [f"mkdir {stage}/{number}", f"mount --bind {path} {stage}/{number}"]
@@ -77,8 +85,7 @@ def _way(uid: int, stage: Path, tun_mode: int) -> Sequence[str]:
         for number, path in enumerate(needed):
             if closed in path.parents:
                 lines += [f"mkdir -p {path}", f"mount --bind {stage}/{number} {path}"]
-    privilege = ("--reuid", str(uid), "--regid", str(uid), "--clear-groups", "--no-new-privs")
-    lines += [f'exec setpriv {" ".join(privilege)} "$@"']
+    lines += [f'exec setpriv {" ".join(who)} --no-new-privs "$@"']
     return ("unshare", "--mount", "--propagation", "private", "sh", "-c", "\n".join(lines), "sh")
 
 

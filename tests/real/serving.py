@@ -17,8 +17,9 @@ from moorage.app.clouds_yaml import Account
 
 USERS = ("admin", "demo", "nova", "neutron", "glance")
 APIS = ("identity", "image", "compute-api", "network")
-READY_WITHIN = 20.0  # seconds; it takes two
-ENDED_WITHIN = 15.0
+ON_HOSTS = ("compute", "agent")
+READY_WITHIN = 150.0  # seconds; it takes three on a quiet machine
+ENDED_WITHIN = 60.0
 
 
 def free_ports(count: int) -> list[int]:
@@ -38,9 +39,9 @@ class Served:
     process: asyncio.subprocess.Process
     log: Path
 
-    async def stop(self) -> int:
+    async def stop(self, how: signal.Signals = signal.SIGTERM) -> int:
         """Its exit code, once it has ended in order."""
-        self.process.send_signal(signal.SIGTERM)
+        self.process.send_signal(how)
         async with asyncio.timeout(ENDED_WITHIN):
             return await self.process.wait()
 
@@ -51,12 +52,13 @@ class Served:
 
 @dataclass
 class Spread:
-    """`place` holds everything; `ports` are the APIs'."""
+    """`place` holds everything; `ports` are where each process is asked. `@compute@` in a table is that port."""
 
     place: Path
     ports: dict[str, int]
     tables: list[str] = field(default_factory=list)  # of the settings file, beside the APIs'
     running: list[Served] = field(default_factory=list)
+    _number: int = 0
 
     def url(self, what: str) -> str:
         return f"http://127.0.0.1:{self.ports[what]}"
@@ -81,14 +83,18 @@ class Spread:
         ]
         for name in APIS:
             tables += [f"[{name}]", f'listen = "127.0.0.1:{self.ports[name]}"', also.get(name, "")]
-        self.file.write_text("\n".join([*tables, *self.tables]) + "\n")
+        text = "\n".join([*tables, *self.tables]) + "\n"
+        for what in ON_HOSTS:
+            text = text.replace(f"@{what}@", str(self.ports[what]))
+        self.file.write_text(text)
 
-    async def start(self, what: str, file: Path | None = None) -> Served:
-        """Not waiting for anything."""
-        log = self.place / f"{what}-{len(self.running)}.log"
+    async def start(self, what: str, *, way: Sequence[str] = (), file: Path | None = None) -> Served:
+        """Not waiting for anything. `way` is what it is run behind."""
+        self._number += 1
+        log = self.place / f"{what}-{self._number}.log"
         with log.open("ab") as words:
             process = await asyncio.create_subprocess_exec(
-                *(sys.executable, "-m", "moorage.cli.entry", "serve", what, "--config", str(file or self.file)),
+                *(*way, sys.executable, "-m", "moorage.cli.entry", "serve", what, "--config", str(file or self.file)),
                 stdin=asyncio.subprocess.DEVNULL,
                 stdout=words,
                 stderr=words,
@@ -99,15 +105,21 @@ class Spread:
         return served
 
     async def ready(self, *whats: str) -> None:
-        async with asyncio.timeout(READY_WITHIN), aiohttp.ClientSession() as session:
-            for what in whats:
-                while not await _is_ready(session, self.url(what)):
-                    self.require_alive()
-                    await asyncio.sleep(0.05)
+        try:
+            async with asyncio.timeout(READY_WITHIN), aiohttp.ClientSession() as session:
+                for what in whats:
+                    while not await _is_ready(session, self.url(what)):
+                        self.require_alive()
+                        await asyncio.sleep(0.05)
+        except TimeoutError:
+            raise AssertionError(f"not ready: {self.last_words()}") from None
 
     def require_alive(self) -> None:
         for served in self.running:
             assert served.process.returncode is None, f"{served.what} ended:\n{served.log.read_text()[-2000:]}"
+
+    def last_words(self) -> str:
+        return "\n".join(f"{served.what}: {served.log.read_text()[-1500:]}" for served in self.running)
 
     @asynccontextmanager
     async def client(self, user: str = "admin") -> AsyncIterator[Client]:
@@ -129,12 +141,15 @@ class Spread:
         async with aiohttp.ClientSession() as session, session.put(url, data=data, headers=headers) as reply:
             return reply.status
 
-    async def stop(self, served: Sequence[Served] | None = None) -> list[int]:
+    async def stop(self, served: Sequence[Served] | None = None, *, how: signal.Signals = signal.SIGTERM) -> list[int]:
         """The exit codes."""
         ending = list(self.running if served is None else served)
-        codes = await asyncio.gather(*(one.stop() for one in ending))
         self.running = [one for one in self.running if one not in ending]
-        return list(codes)
+        try:
+            return list(await asyncio.gather(*(one.stop(how) for one in ending)))
+        except TimeoutError:
+            self.running += ending
+            raise AssertionError(f"they do not end: {self.last_words()}") from None
 
 
 async def _is_ready(session: aiohttp.ClientSession, url: str) -> bool:
@@ -148,7 +163,8 @@ async def _is_ready(session: aiohttp.ClientSession, url: str) -> bool:
 @asynccontextmanager
 async def spread(place: Path, *tables: str) -> AsyncIterator[Spread]:
     """Nothing of it runs yet; whatever is started is killed in the end."""
-    cloud = Spread(place, dict(zip(APIS, free_ports(len(APIS)), strict=True)), list(tables))
+    whats = (*APIS, *ON_HOSTS)
+    cloud = Spread(place, dict(zip(whats, free_ports(len(whats)), strict=True)), list(tables))
     cloud.write()
     try:
         yield cloud
@@ -158,6 +174,6 @@ async def spread(place: Path, *tables: str) -> AsyncIterator[Spread]:
                 await served.kill()
 
 
-def sqlite(place: Path) -> str:
-    """The tables [database] and [bus] of a cloud without a broker."""
-    return f'[database]\nurl = "sqlite:{place}/database"\n[bus]\nurl = "memory:"'
+def without_hosts(place: Path, bus: str) -> str:
+    """The tables [database] and [bus] of a cloud on SQLite."""
+    return f'[database]\nurl = "sqlite:{place}/database"\n[bus]\nurl = "{bus}"'

@@ -1,18 +1,25 @@
 """The APIs as processes of their own, over HTTP: they find each other, and end in order."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import aiohttp
 import pytest
-from tests.real.serving import APIS, spread, sqlite
+from tests.rabbitmq import a_broker
+from tests.real.serving import APIS, spread, without_hosts
 
-pytestmark = pytest.mark.timeout(60)
+pytestmark = pytest.mark.timeout(300)
 
 
-async def test_apis_find_each_other_whatever_order_they_start_in_and_end_when_told(tmp_path: Path) -> None:
-    async with spread(tmp_path, sqlite(tmp_path)) as cloud:
+@pytest.fixture(scope="module")
+def bus() -> Iterator[str]:
+    with a_broker() as broker:
+        yield broker.url
+
+
+async def test_apis_find_each_other_whatever_order_they_start_in_and_end_when_told(tmp_path: Path, bus: str) -> None:
+    async with spread(tmp_path, without_hosts(tmp_path, bus)) as cloud:
         for what in reversed(APIS):
             await cloud.start(what)
         await cloud.ready(*APIS)
@@ -28,8 +35,8 @@ async def test_apis_find_each_other_whatever_order_they_start_in_and_end_when_to
         assert not any(token in log.read_text() for log in tmp_path.glob("*.log") for token in ("-secret", "eyJ"))
 
 
-async def test_a_request_under_way_ends_well_when_its_process_is_told_to_stop(tmp_path: Path) -> None:
-    async with spread(tmp_path, sqlite(tmp_path)) as cloud:
+async def test_a_request_under_way_ends_well_when_its_process_is_told_to_stop(tmp_path: Path, bus: str) -> None:
+    async with spread(tmp_path, without_hosts(tmp_path, bus)) as cloud:
         served = [await cloud.start(what) for what in ("identity", "image")]
         await cloud.ready("identity", "image")
         async with cloud.client() as admin:

@@ -8,8 +8,8 @@ from typing import Any, cast
 import pytest
 
 from moorage.adapters.qemu.command_line import Accelerator
-from moorage.app.config import CloudSettings, HostKind
-from moorage.app.equipping import find_accelerator
+from moorage.app.config import HostKind
+from moorage.app.guests import find_accelerator
 from moorage.app.switch_start import run_to_its_end
 from moorage.domain.errors import Unavailable
 from moorage.seams.world import World
@@ -68,5 +68,5 @@ async def test_a_tool_that_hangs_is_ended(tmp_path: Path) -> None:
 @pytest.mark.parametrize("kind", [HostKind.SIMULATED, HostKind.NETNS])
 async def test_kvm_is_tried_for_qemu_only(tmp_path: Path, kind: HostKind) -> None:
     told: list[str] = []
-    assert await find_accelerator(CloudSettings(tmp_path, kind), told.append) is Accelerator.TCG
+    assert await find_accelerator(kind, tmp_path / "cache", told.append) is Accelerator.TCG
     assert (told, list(tmp_path.iterdir())) == ([], [])

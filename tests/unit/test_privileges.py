@@ -7,7 +7,18 @@ from pathlib import Path
 import pytest
 
 SOURCE = Path(__file__).parents[2] / "src" / "moorage"
-HOLDERS = {"door", "entry", "holder", "hosts", "kernel", "links", "loop", "processes", "trial"}  # what its process runs
+HOLDERS = {
+    "door",
+    "entry",
+    "holder",
+    "hosts",
+    "kernel",
+    "links",
+    "loop",
+    "machine",
+    "processes",
+    "trial",
+}  # what its process runs
 
 LIBRARIES = {"ctypes", "cffi", "pyroute2"}  # calls into the kernel that Python itself does not offer
 CALLS = {

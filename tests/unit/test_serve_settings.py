@@ -33,7 +33,7 @@ glance = {{ password_file = "{place}/nova.password" }}
 url = "sqlite:{place}/database"
 
 [bus]
-url = "memory:"
+url = "amqp://moorage:in-the-url@127.0.0.1/%2F"
 
 [identity]
 listen = "127.0.0.1:8781"
@@ -79,7 +79,7 @@ def test_a_good_file_is_fine_for_the_services_that_it_has_tables_of(file: Path) 
         ("127.0.0.1:8784", "127.0.0.1", "network.listen", "is no ADDR:PORT"),
         ('"127.0.0.1:8784"', "8784", "network.listen", "Expected `str`, got `int`"),
         ("http://10.0.0.1:8783", "http://10.0.0.1:8783/v2.1", "endpoints.compute", "write it as http://HOST:PORT"),
-        ("memory:", "kafka:", "bus.url", "write memory:"),
+        ("amqp:", "kafka:", "bus.url", "write it as amqp://USER@HOST/VHOST"),
         ("sqlite:", "mysql://u@h/", "database.url", "write it as postgresql://USER@HOST/NAME"),
         ("neutron = {", "#", "users.neutron", "add [users.neutron] with a password_file"),
         ("/token.key", "/nova.password/token.key", "identity.token_key_file", "is no directory; name another one"),
@@ -95,7 +95,7 @@ def test_each_wrong_thing_is_named_with_its_cure(file: Path, before: str, after:
 
 def test_all_that_is_wrong_is_said_at_once(file: Path) -> None:
     change(file, "http://10.0.0.1:8783", "compute")
-    change(file, "memory:", "kafka:")
+    change(file, "amqp:", "kafka:")
     change(file, "127.0.0.1:8784", "anywhere")
     with pytest.raises(Invalid) as refused:
         checked(Service.NETWORK, file)
@@ -145,6 +145,7 @@ def test_what_holds_is_shown_with_its_source_and_without_secrets(file: Path) -> 
     assert found["network.listen"] == ("127.0.0.1:8784", "file")
     assert found["network.grace"] == (10.0, "default")
     assert found["users.nova.password"] == ("(hidden)", str(file.with_name("nova.password")))
+    assert found["bus.url"] == ("amqp://moorage:(hidden)@127.0.0.1/%2F", "file")
     assert found["database.url"] == ("postgresql://moorage:(hidden)@127.0.0.1/", "file")
     assert not any(name.startswith("image") for name in found)
 
@@ -156,7 +157,7 @@ def test_the_command_checks_and_shows(file: Path) -> None:
     names = [one["name"] for one in json.loads(ran.stdout)["settings"]]
     assert {"endpoints.network", "identity.listen", "log_format"} <= set(names)
     assert SECRET not in ran.stdout + ran.stderr
-    change(file, "memory:", "kafka:")
+    change(file, "amqp:", "kafka:")
     ran = CliRunner().invoke(app, ["config", "check", str(file), "--json", "-"])
     assert ran.exit_code == 1
     assert [one["name"] for one in json.loads(ran.stdout)["wrong"]] == ["bus.url"]

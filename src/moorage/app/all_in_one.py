@@ -25,13 +25,15 @@ from moorage.app.control_plane import ControlPlane, Parts, make_control_plane, n
 from moorage.app.control_words import control_socket
 from moorage.app.databases import Databases, in_files, in_postgresql
 from moorage.app.doors import HostDoors
-from moorage.app.equipping import equip, find_accelerator, simulated
+from moorage.app.equipping import equip, simulated
 from moorage.app.evidence import Evidence
 from moorage.app.first_start import first_start
 from moorage.app.floor import FLOOR, MeasuredFloor, make_floor
-from moorage.app.hosts import Equipment, Host, Outside, Runner, make_host
+from moorage.app.guests import find_accelerator
+from moorage.app.hosts import Equipment, Host, Outside, make_host
 from moorage.app.http_server import served
 from moorage.app.listening import host_port, listening
+from moorage.app.serving.part import Runner
 from moorage.app.state import write_private
 from moorage.app.workbench import Workbench
 from moorage.app.worlds import LastingWorlds, Worlds, host_names, private_worlds, require_no_world
@@ -191,7 +193,8 @@ async def _equipment(
         if is_lasting:
             await require_no_world(settings)
         return [simulated(name, settings) for name in host_names(settings.hosts)], None, ()
-    accelerator = await find_accelerator(settings, progress)
+    cache = settings.cache_dir or settings.state_dir / "cache"
+    accelerator = await find_accelerator(settings.host_kind, cache, progress)
     lives_in = LastingWorlds if is_lasting else private_worlds
     worlds = await stack.enter_async_context(lives_in(settings, progress))
     equipment, shared = await equip(settings, worlds, accelerator)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from moorage.adapters.memory.bus import MemoryBus
 from moorage.app.config import MEMORY, RABBITMQ
-from moorage.app.hosts import Runner
+from moorage.app.serving.part import Runner
 from moorage.seams.bus import Bus
 
 

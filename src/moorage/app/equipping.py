@@ -1,15 +1,12 @@
 """Hosts of the three kinds: which adapters stand behind the seams of compute and agent."""
 
 import asyncio
-import os
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 from uuid import uuid4
-
-import structlog
 
 from moorage.adapters.memory.dhcp import MemoryDhcp
 from moorage.adapters.memory.hypervisor import MemoryHypervisor
@@ -17,7 +14,10 @@ from moorage.adapters.memory.switch import MemorySwitch
 from moorage.adapters.qemu.command_line import Accelerator
 from moorage.app import underlay
 from moorage.app.config import CloudSettings, HostKind
-from moorage.app.hosts import Equipment, Runner, no_vlans
+from moorage.app.guests import capacity_of, guests_on
+from moorage.app.hosts import Equipment, no_vlans
+from moorage.app.places import state_of
+from moorage.app.serving.part import Runner
 from moorage.app.switch_start import kept_switch, start_switch
 from moorage.app.underlay import Joining, Underlay
 from moorage.app.worlds import Worlds, host_names
@@ -25,16 +25,11 @@ from moorage.compute.manager import Capacity
 from moorage.domain.errors import Unavailable
 from moorage.domain.ids import HostName
 from moorage.kit.retry import retry
-from moorage.seams.hypervisor import Hypervisor
 from moorage.seams.switch import Wiring
 from moorage.seams.world import World
 
 if TYPE_CHECKING:
     from moorage.adapters.ovsdb.switch import OvsSwitch
-
-KVM = Path("/dev/kvm")
-
-log = structlog.get_logger(__name__)
 
 
 def simulated(name: HostName, settings: CloudSettings) -> Equipment:
@@ -80,18 +75,6 @@ async def equip(
     return equipment, shared
 
 
-async def find_accelerator(settings: CloudSettings, progress: Callable[[str], None]) -> Accelerator:
-    """What runs QEMU guests here: KVM where it boots one, which is tried once for each boot of the machine."""
-    if settings.host_kind is not HostKind.QEMU or not await asyncio.to_thread(KVM.exists):
-        return Accelerator.TCG
-    from moorage.adapters.guest_image.build import guest_image
-    from moorage.adapters.qemu.accel import kvm_works
-
-    cache = settings.cache_dir or settings.state_dir / "cache"
-    works = await kvm_works(await guest_image(cache, progress), cache / "kvm", progress)
-    return Accelerator.KVM if works else Accelerator.TCG
-
-
 async def on_open_vswitch(
     name: HostName,
     settings: CloudSettings,
@@ -110,7 +93,7 @@ async def on_open_vswitch(
     from moorage.adapters.dnsmasq.dhcp import Dnsmasq
     from moorage.adapters.ovsdb.switch import OvsSwitch
 
-    state, rundir = _state_of(settings.state_dir, name), runtime / name
+    state, rundir = state_of(settings.state_dir, name), runtime / name
     for directory in (state, rundir, state / "images", state / "dhcp", state / "guests", rundir / "qmp"):
         directory.mkdir(parents=True, exist_ok=True)
     await start_switch(world, rundir)
@@ -129,7 +112,7 @@ async def on_open_vswitch(
         wiring=wiring,
         hypervisor=hypervisor,
         dhcp=lambda: Dnsmasq(world, state / "dhcp"),
-        capacity=_real_capacity(settings.host_kind, settings.hosts),
+        capacity=capacity_of(settings.host_kind, settings.hosts),
         images=state / "images" if settings.host_kind is HostKind.QEMU else None,
         runners=[
             ("switch, as compute sees it", plugging.run),
@@ -143,39 +126,6 @@ async def on_open_vswitch(
         vlans=no_vlans if joining is None else joining.underlay.known_vlans,
         sent=sent,
     )
-
-
-def guests_on(
-    kind: HostKind,
-    name: HostName,
-    state: Path,
-    world: World,
-    runtime: Path,
-    accelerator: Accelerator = Accelerator.TCG,
-    uid_map: str = "",
-) -> tuple[Hypervisor, Sequence[Runner]]:
-    """What runs the guests of a host, and what must run for it. `state` and `runtime` are the cloud's.
-
-    With no `uid_map` it can look at guests and end them, and starts none.
-    """
-    guests = _state_of(state, name) / "guests"
-    if kind is HostKind.NETNS:
-        from moorage.adapters.netns.hypervisor import NetnsHypervisor
-
-        netns = NetnsHypervisor(world, guests)
-        return netns, [("netns guests", netns.run)]
-    from moorage.adapters.qemu.hypervisor import QemuHypervisor
-    from moorage.adapters.qemu.users import guest_uids
-
-    uids = guest_uids(guests, uid_map)
-    if uids is None and os.geteuid() == 0 and uid_map:
-        log.warning("guests run as root: this container has no user ids for them")
-    qemu = QemuHypervisor(world, guests, runtime / name / "qmp", accelerator=accelerator, uids=uids)
-    return qemu, [("qemu", qemu.run)]
-
-
-def _state_of(state: Path, host: HostName) -> Path:
-    return state / "hosts" / host
 
 
 async def _bridge(switch: "OvsSwitch", world: World, joining: Joining | None) -> None:
@@ -200,15 +150,3 @@ async def start_underlay(world: World, runtime: Path) -> tuple[Underlay, Sequenc
     await start_switch(world, rundir)
     switch = OvsSwitch(rundir, name=underlay.BRIDGE, fail_mode="standalone")
     return Underlay(switch), [("underlay", switch.run), *kept_switch(world, rundir)]
-
-
-def _real_capacity(kind: HostKind, hosts: int) -> Capacity:
-    """What each of so many hosts has of this machine."""
-    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // (1 << 20)
-    is_qemu = kind is HostKind.QEMU
-    return Capacity(
-        vcpus=os.cpu_count() or 1 if is_qemu else 64,
-        memory_mib=memory * 3 // 4 // hosts if is_qemu else 1 << 20,  # a namespace takes next to nothing
-        disk_gib=1 << 16,
-        hypervisor_type="QEMU" if is_qemu else "netns",
-    )

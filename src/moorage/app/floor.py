@@ -12,7 +12,8 @@ from moorage.adapters.database.engine import Database
 from moorage.adapters.database.schema import Schema
 from moorage.adapters.memory.switch import MemorySwitch
 from moorage.app.config import CloudSettings, HostKind
-from moorage.app.hosts import Equipment, Runner
+from moorage.app.hosts import Equipment
+from moorage.app.serving.part import Runner
 from moorage.domain.ids import Generation, NetworkId, PortId, ServerId
 from moorage.seams.flow import Flow, Match, Normal
 from moorage.seams.switch import Vif, WirePlan

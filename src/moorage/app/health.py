@@ -2,8 +2,8 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
+from typing import Protocol
 
-from moorage.adapters.database.engine import Database
 from moorage.app.serving.part import Part, Reasons
 from moorage.domain.agent import is_alive
 from moorage.domain.errors import Unavailable
@@ -13,9 +13,16 @@ from moorage.seams.network_store import NetworkStore
 from moorage.seams.server_store import ServerStore
 
 
+class Checked(Protocol):
+    """A database, for all that is asked of it here."""
+
+    async def check(self) -> None:
+        """Raises Unavailable when it does not answer."""
+
+
 @dataclass(frozen=True)
 class Health:
-    databases: Sequence[Database]
+    databases: Sequence[Checked]
     parts: Sequence[Part[object]]
     facts_dropped: Callable[[], int]
     also: Sequence[Reasons] = ()

@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Never
@@ -10,19 +10,13 @@ from typing import Never
 import structlog
 
 from moorage.adapters.memory.metrics import MemoryMetrics
-from moorage.agent.agent import Agent
-from moorage.agent.dhcp import DhcpServers
-from moorage.agent.firewall import Firewall
 from moorage.agent.vlans import Vlans
-from moorage.app.deadlines import GUESTS, IMAGES, ON_THE_BUS, limited
-from moorage.app.metering import MeteredBus, timed_looks
-from moorage.compute.boot import Boot, PluggingRules
-from moorage.compute.expectations import Expectations
-from moorage.compute.images import Images
+from moorage.app.serving.agent import make_agent
+from moorage.app.serving.compute import make_compute
+from moorage.app.serving.part import Runner
+from moorage.compute.boot import PluggingRules
 from moorage.compute.manager import Capacity, ComputeHost
-from moorage.compute.nics import Nics
-from moorage.compute.records import Records
-from moorage.domain.ids import Generation, HostName, PortId, ServerId
+from moorage.domain.ids import HostName
 from moorage.kit.slot import Slot
 from moorage.kit.supervise import supervise
 from moorage.seams.bus import Bus
@@ -35,8 +29,6 @@ from moorage.seams.network_api import NetworkApi
 from moorage.seams.switch import Plugging, Wiring
 from moorage.seams.timeline import Timeline
 from moorage.seams.world import World
-
-Runner = tuple[str, Callable[[], Awaitable[object]]]
 
 
 @dataclass(frozen=True)
@@ -120,11 +112,17 @@ async def _compute_life(equipment: Equipment, outside: Outside, lives: list[Comp
 def _compute(equipment: Equipment, outside: Outside) -> ComputeHost:
     return make_compute(
         equipment.name,
-        outside,
+        bus=outside.bus,
+        network=outside.network,
+        images=outside.images,
+        clock=outside.clock,
+        timeline=outside.timeline,
+        rules=outside.rules,
+        metrics=outside.metrics,
         life=equipment.life,
         plugging=equipment.plugging,
         hypervisor=equipment.hypervisor,
-        images=equipment.images,
+        image_directory=equipment.images,
         capacity=equipment.capacity,
     )
 
@@ -142,67 +140,3 @@ async def _agent_life(equipment: Equipment, outside: Outside) -> Never:
         vlans=await equipment.vlans(),
     )
     await supervise([*runners, (f"agent on {equipment.name}", agent.run)])
-
-
-def make_compute(
-    host: HostName,
-    outside: Outside,
-    *,
-    life: str,
-    plugging: Plugging,
-    hypervisor: Hypervisor,
-    images: Path | None,
-    capacity: Capacity,
-) -> ComputeHost:
-    boots: list[Boot] = []
-
-    def woken(server: ServerId, port: PortId, generation: Generation, why: str) -> None:
-        boots[0].told_woken(server, port, generation, why)
-
-    outside = replace(
-        outside,
-        bus=limited("the bus", outside.bus, but=ON_THE_BUS),
-        network=limited("the Network API", outside.network),
-        images=limited("the Image API", outside.images, but=IMAGES),
-    )
-    boot = Boot(
-        host=host,
-        rules=outside.rules,
-        records=Records(outside.bus, host, life),
-        nics=Nics(outside.network, host),
-        switch=limited("the switch", plugging),
-        hypervisor=limited("the hypervisor", hypervisor, but=GUESTS),
-        images=Images(outside.images, images),
-        expectations=Expectations(timed_looks(outside.network, outside.metrics), outside.clock, woken),
-        clock=outside.clock,
-        timeline=outside.timeline,
-    )
-    boots.append(boot)
-    return ComputeHost(boot, outside.bus, capacity)
-
-
-def make_agent(
-    host: HostName,
-    *,
-    wiring: Wiring,
-    dhcp: Dhcp,
-    bus: Bus,
-    clock: Clock,
-    timeline: Timeline,
-    metrics: Metrics,
-    vlans: Vlans,  # those that it begins with, and keeps up
-) -> Agent:
-    """One life of it."""
-    bus = limited("the bus", bus, but=ON_THE_BUS)
-    metered = MeteredBus(bus, metrics)
-    wiring = limited("the switch", wiring)
-    return Agent(
-        host=host,
-        wiring=wiring,
-        dhcp=DhcpServers(host, limited("DHCP", dhcp), wiring, bus, vlans),
-        firewall=Firewall(host, metered),
-        bus=metered,
-        clock=clock,
-        timeline=timeline,
-        vlans=vlans,
-    )

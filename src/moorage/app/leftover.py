@@ -8,7 +8,7 @@ from moorage.adapters.world import protocol
 from moorage.adapters.world.living import LivingHolder, ended
 from moorage.app import runtime
 from moorage.app.config import HostKind
-from moorage.app.equipping import guests_on
+from moorage.app.guests import guests_on
 from moorage.app.worlds import SOCKET, Note, end_world, found_world, host_names
 from moorage.domain.errors import MoorageError
 from moorage.seams.hypervisor import GuestState, Hypervisor

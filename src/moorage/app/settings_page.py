@@ -49,19 +49,21 @@ def settings_page() -> str:
     return "\n".join([*up, *serve])
 
 
-def _tables(kind: type[msgspec.Struct], known: dict[type[msgspec.Struct], str]) -> Iterator[str]:
+def _tables(kind: type[msgspec.Struct], known: dict[type[msgspec.Struct], str], prefix: str = "") -> Iterator[str]:
     """Each table of the settings; what is told once is only named when it comes again."""
     for field in _fields(kind):
         inner = _table(field.type)
-        if inner is None:
+        if inner is None or (prefix and (inner is PasswordSettings or inner in known)):
             continue
-        yield f"### `[{field.encode_name}]`\n"
+        name = prefix + field.encode_name
+        yield f"### `[{name}]`\n"
         yield f"{_of(field) or inspect.getdoc(inner)}\n"
         if inner in known:
             yield f"As {known[inner]}.\n"
             continue
-        known[inner] = f"`[{field.encode_name}]`"
+        known[inner] = f"`[{name}]`"
         yield from _rows(inner, known=known)
+        yield from _tables(inner, known, f"{name}.")
 
 
 def _rows(
@@ -76,8 +78,11 @@ def _rows(
         yield "| `password_file`, `password_env` | password | | Of the user in the URL. |"
     for field in _fields(kind):
         inner = _table(field.type)
-        if field.name in PLACES or field.name.startswith("password_") or (inner is not None and known is None):
+        is_chosen_by_command = kind is CloudSettings and field.name in PLACES
+        if is_chosen_by_command or field.name.startswith("password_"):
             continue
+        if inner is not None and inner is not PasswordSettings and (known is None or inner not in known):
+            continue  # a table of its own
         shown = [f"`{field.encode_name}`", _type(field.type, known or {}), _default(field)]
         if with_options:
             shown.append(f"`{OPTIONS[field.name]}`" if field.name in OPTIONS else "")
@@ -133,7 +138,7 @@ def _table(found: types.Type) -> type[msgspec.Struct] | None:
 
 def _default(field: types.Field) -> str:
     value: Any = field.default.value if isinstance(field.default, Enum) else field.default
-    return "" if value is NODEFAULT or value is None else f"`{msgspec.json.encode(value).decode()}`"
+    return "" if value is NODEFAULT or value is None else f"`{msgspec.json.encode(value, enc_hook=str).decode()}`"
 
 
 def _fields(kind: type[msgspec.Struct]) -> tuple[types.Field, ...]:

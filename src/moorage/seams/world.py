@@ -65,8 +65,11 @@ class World(Protocol):
         namespace: str = ROOT,
         log: Path | None = None,
         environment: Mapping[str, str] | None = None,
+        is_guest: bool = False,
     ) -> int:
         """Start a process that lives on until it ends, is stopped, or the world ends; returns its pid (in the world).
+
+        `is_guest`: as the user that guests are, where the world has one.
 
         `name` is unique on the host: a living process of that name is kept, its pid returned. Output is appended to
         `log`. Raises Invalid when the program is not there.

@@ -213,14 +213,14 @@ class QemuHypervisor:
         argv = command_line(
             guest, self._files(guest), program=self._program, accelerator=self._accelerator, uid=record.uid
         )
-        pid = await self._world.start(process_name(server), argv, log=self._records.log(server))
+        pid = await self._world.start(process_name(server), argv, log=self._records.log(server), is_guest=True)
         status = await self._first_status(server)
         if status != "prelaunch":
             raise Unavailable(f"creating guest {server}: QEMU says it is {status}")
         self._endings.watch(server, pid)
 
     def _prepare(self, record: Record) -> None:
-        self._runtime.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self._runtime.mkdir(mode=0o770, parents=True, exist_ok=True)
         self._records.keep(record)
         self._records.clear_words(record.guest.server)
 

@@ -52,7 +52,7 @@ class Records:
 
     def keep(self, record: Record) -> None:
         home = self.home(record.guest.server)
-        home.mkdir(mode=0o700, parents=True, exist_ok=True)
+        home.mkdir(mode=0o770, parents=True, exist_ok=True)  # whose group guests may be; the umask decides
         fresh = home / "guest.json.new"
         fresh.write_bytes(msgspec.json.encode(record, enc_hook=os.fspath))
         fresh.rename(home / "guest.json")

@@ -157,9 +157,11 @@ class HeldWorld:
         namespace: str = ROOT,
         log: Path | None = None,
         environment: Mapping[str, str] | None = None,
+        is_guest: bool = False,
     ) -> int:
         path = None if log is None else str(log)  # the holder takes absolute ones only
-        return _number(await self._call(protocol.Start(name, tuple(argv), namespace, path, dict(environment or {}))))
+        start = protocol.Start(name, tuple(argv), namespace, path, dict(environment or {}), is_guest)
+        return _number(await self._call(start))
 
     async def stop(self, name: str, *, patience: float = 2.0) -> None:
         await self._call(protocol.Stop(name, patience), timeout=patience + CALL_TIMEOUT)

@@ -47,14 +47,14 @@ class Connection:
 
     @classmethod
     def to(cls, path: Path) -> Self:
-        """A connection to a holder that lives on its own, and is our own user's. Raises Unavailable."""
+        """A connection to a holder that lives on its own, and is our own user's or root's. Raises Unavailable."""
         connection = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         try:
             connection.connect(str(path))  # a unix socket's: it does not wait
         except OSError as error:
             connection.close()
-            raise Unavailable(f"connecting to the holder at {path}") from error
-        if _peer(connection)[1] != os.geteuid():
+            raise Unavailable(f"no holder is reached at {path}: {error.strerror}") from error
+        if _peer(connection)[1] not in (os.geteuid(), 0):
             connection.close()
             raise Unavailable(f"the holder at {path} is somebody else's")
         return cls(connection)

@@ -15,12 +15,16 @@ _LOOKS, _PAUSE = 20, 0.01  # how often it is tried to lock a locked directory, a
 class Door:
     """A socket that listens on a path, in a directory that is locked until this process and its child have ended."""
 
-    def __init__(self, path: str) -> None:
-        """Raises FileExistsError when another holder has the directory, or is still ending there; OSError."""
+    def __init__(self, path: str, group: int | None = None) -> None:
+        """With `group` its members come in, too, and the client is told apart by whoever takes it.
+
+        Raises FileExistsError when another holder has the directory, or is still ending there; OSError.
+        """
+        self._group = group
         self._path = path
         self._directory = os.open(os.path.dirname(path), os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         _lock(self._directory, path)
-        self._socket = _listening(path)
+        self._socket = _listening(path, group)
         self._inode = os.stat(path).st_ino
 
     def fileno(self) -> int:
@@ -28,13 +32,13 @@ class Door:
         return self._socket.fileno()
 
     def accept(self) -> socket.socket | None:
-        """The next client; None when it was gone already, is not our own user, or no descriptor is left."""
+        """The next client; None when it was gone already, is nobody of ours, or no descriptor is left."""
         try:
             client, _ = self._socket.accept()
         except OSError:
             return None
         _, user, _ = _PEER.unpack(client.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _PEER.size))
-        if user != os.geteuid():  # seen from a user namespace, all others are "nobody"
+        if self._group is None and user != os.geteuid():  # seen from a user namespace, all others are "nobody"
             client.close()
             return None
         client.setblocking(False)
@@ -72,7 +76,7 @@ def _lock(directory: int, path: str) -> None:
             return
 
 
-def _listening(path: str) -> socket.socket:
+def _listening(path: str, group: int | None) -> socket.socket:
     """It appears when it listens, in place of one that was left over from a holder that was killed."""
     fresh = f"{path}.new"
     _remove(fresh)
@@ -82,6 +86,9 @@ def _listening(path: str) -> socket.socket:
         door.bind(fresh)
     finally:
         os.umask(mask)
+    if group is not None:
+        os.chown(fresh, -1, group)
+        os.chmod(fresh, 0o660)
     door.listen(_WAITING)
     door.setblocking(False)
     os.rename(fresh, path)

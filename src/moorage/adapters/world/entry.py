@@ -6,7 +6,8 @@ from pathlib import Path
 
 from moorage.adapters.world import kernel
 
-_WORLD = kernel.CLONE_NEWPID | kernel.CLONE_NEWNS | kernel.CLONE_NEWNET
+_PROCESSES = kernel.CLONE_NEWPID | kernel.CLONE_NEWNS
+_WORLD = _PROCESSES | kernel.CLONE_NEWNET
 # A value that closes user namespaces to ordinary users, and one that opens them.
 _SWITCHES = (
     ("user.max_user_namespaces", "0", "15000"),
@@ -40,6 +41,14 @@ def leave_the_machine() -> None:
             raise Closed(*_why_refused(error)) from error
     except OSError as error:
         raise Closed(*_why_refused(error)) from error
+
+
+def keep_to_the_machine() -> None:
+    """As `leave_the_machine`, but for the network, which stays the machine's. Raises Closed."""
+    try:
+        kernel.unshare(_PROCESSES)
+    except OSError as error:
+        raise Closed(f"namespaces cannot be made ({_words(error)})", "run the holder of a machine as root") from error
 
 
 def mount_own_proc() -> None:

@@ -18,6 +18,7 @@ from typing import NoReturn
 from moorage.adapters.world import entry, kernel, processes
 from moorage.adapters.world.door import Door
 from moorage.adapters.world.loop import Loop, answer_one
+from moorage.adapters.world.machine import Machine, find_machine, user
 from moorage.domain.errors import Unavailable
 
 _ENDINGS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
@@ -29,10 +30,22 @@ def main() -> int:
     parser.add_argument("--fd", type=int, help="a connected SOCK_SEQPACKET socket; alone: the world ends with it")
     parser.add_argument("--socket", help="a path to listen on; the world lives on until SIGTERM, or until it is gone")
     parser.add_argument("--detach", action="store_true", help="go into the background")
+    parser.add_argument("--machine", action="store_true", help="its one host is this machine itself (machine.py)")
+    parser.add_argument("--group", type=int, metavar="GID", help="of a machine: whose members may come in")
+    parser.add_argument("--guests", metavar="USER", help="of a machine: who guests run as")
     parser.add_argument("--die-with-parent", type=int, metavar="PID", help="end when this process, the parent, ends")
     arguments = parser.parse_args()
     if arguments.fd is None and arguments.socket is None:
         parser.error("--fd or --socket is needed")
+    machine = None
+    if arguments.machine:
+        if os.geteuid() != 0 or arguments.socket is None or arguments.fd is not None:
+            parser.error("the holder of a machine is root's, and listens on a path")
+        os.umask(0o007)  # what guests make is for them and for compute, whose group they share
+        try:
+            machine = find_machine(None if arguments.guests is None else user(arguments.guests))
+        except (KeyError, FileNotFoundError) as error:
+            parser.error(str(error.args[0]))
     if arguments.die_with_parent is not None:
         kernel.die_with_parent()
         if os.getppid() != arguments.die_with_parent:
@@ -42,18 +55,21 @@ def main() -> int:
     signal.pthread_sigmask(signal.SIG_BLOCK, _ENDINGS)  # until there is something to end
     first = None if arguments.fd is None else _connected(arguments.fd)
     try:
-        door = None if arguments.socket is None else Door(arguments.socket)
+        door = None if arguments.socket is None else Door(arguments.socket, arguments.group)
     except OSError as error:
         return _refuse(first, f"the holder cannot listen: {error}")
     try:
-        entry.leave_the_machine()
+        if machine is None:
+            entry.leave_the_machine()
+        else:
+            entry.keep_to_the_machine()
     except entry.Closed as closed:
         return _refuse(first, f"a world cannot be made here: {closed}", door)
     alive, kept_open = os.pipe()  # `alive` reads EOF when the outer process has ended
     inner = os.fork()
     if inner == 0:
         os.close(kept_open)
-        _serve(first, door, alive)
+        _serve(first, door, alive, machine)
     for held in (first, door):
         if held is not None:
             held.close()
@@ -85,7 +101,7 @@ def _refuse(first: socket.socket | None, why: str, door: Door | None = None) -> 
     return 1
 
 
-def _serve(first: socket.socket | None, door: Door | None, alive: int) -> NoReturn:
+def _serve(first: socket.socket | None, door: Door | None, alive: int, machine: Machine | None) -> NoReturn:
     status = 1
     try:
         kernel.die_with_parent()
@@ -96,7 +112,7 @@ def _serve(first: socket.socket | None, door: Door | None, alive: int) -> NoRetu
         os.environ["PATH"] = processes.search_path(os.environ.get("PATH", ""))
         _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
         resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
-        Loop(alive).run(first, door)
+        Loop(alive, machine).run(first, door)
         status = 0
     except Exception:  # the top of the job: say why, and end, which ends the world
         traceback.print_exc()

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 
 from moorage.adapters.world import processes, protocol
 from moorage.adapters.world.links import NetworkNamespace
+from moorage.adapters.world.machine import Machine, Who
 from moorage.adapters.world.processes import Process
 from moorage.adapters.world.protocol import Value
 from moorage.domain.errors import Invalid, MoorageError, NotFound, Unavailable
@@ -46,19 +47,31 @@ class Host:
 class Hosts:
     """All hosts; one is made when it is first named."""
 
-    def __init__(self, after: After) -> None:
+    def __init__(self, after: After, machine: Machine | None = None) -> None:
+        """With `machine` there is one host, which is this machine itself."""
         self._after = after
+        self._machine = machine
         self._home = os.open("/proc/self/ns/net", os.O_RDONLY | os.O_CLOEXEC)
         self._hosts: dict[str, Host] = {}
         self._owners: dict[int, tuple[Host, Process]] = {}  # by pid
         self._removals: set[_Removal] = set()
 
-    def carry_out(self, host_name: str, operation: protocol.AnyOperation, caller: object, answer: Answer) -> None:
-        """Do it, and answer once: now, or after a process has ended. `caller` names the call for `forget`."""
+    def carry_out(
+        self,
+        host_name: str,
+        operation: protocol.AnyOperation,
+        caller: object,
+        answer: Answer,
+        who: Who | None = None,
+    ) -> None:
+        """Do it, and answer once: now, or after a process has ended. `caller` names the call for `forget`; `who` asks,
+        on a machine."""
         if isinstance(operation, protocol.ListHosts):
             answer(sorted(self._hosts))
             return
         try:
+            if self._machine is not None:
+                self._machine.require_allowed(operation)
             host = self._host(host_name)
             match operation:
                 case protocol.Wait():
@@ -68,7 +81,7 @@ class Hosts:
                 case protocol.RemoveNamespace():
                     self._remove_namespace(host, operation, answer)
                 case _:
-                    answer(self._at_once(host, operation))
+                    answer(self._at_once(host, operation, who))
         except MoorageError as error:
             answer(error)
         except Exception as error:  # a bug, or no descriptors left: no reason to end a world full of guests
@@ -97,9 +110,12 @@ class Hosts:
         if re.search(protocol.NAME, name) is None:
             raise Invalid(f"{name!r} is no name for a host")
         if name not in self._hosts:
+            if self._machine is not None and self._hosts:
+                raise Invalid(f"this machine is host {next(iter(self._hosts))}, and no other")
             if len(self._hosts) >= _MOST_HOSTS:
                 raise Unavailable(f"this world has {_MOST_HOSTS} hosts already")
-            self._hosts[name] = Host(self._new_namespace())
+            is_new = self._machine is None
+            self._hosts[name] = Host(self._new_namespace() if is_new else NetworkNamespace(self._home, is_new=False))
         return self._hosts[name]
 
     def _new_namespace(self) -> NetworkNamespace:
@@ -111,7 +127,7 @@ class Hosts:
     def _is_stopping(self, pid: int) -> bool:
         return pid in self._owners and self._owners[pid][1].is_stopping
 
-    def _at_once(self, host: Host, operation: protocol.AnyOperation) -> Result:
+    def _at_once(self, host: Host, operation: protocol.AnyOperation, who: Who | None) -> Result:
         match operation:
             case protocol.MakeNamespace(name):
                 if name not in host.namespaces:
@@ -123,7 +139,8 @@ class Hosts:
             case protocol.ListLinks(namespace):
                 return sorted(host.namespace(namespace).links())
             case protocol.MakeTap(device, mtu):
-                host.root.make_tap(device, mtu)
+                owner = self._machine.tap_owner(who) if self._machine is not None and who is not None else None
+                host.root.make_tap(device, mtu, owner=owner)
                 return None
             case protocol.RemoveLink(device, namespace):
                 if namespace == "" or namespace in host.namespaces:
@@ -148,7 +165,7 @@ class Hosts:
                 host.root.connect(device, self._host(peer).root, peer_device, mtu)
                 return None
             case protocol.Start():
-                return self._start(host, operation)
+                return self._start(host, operation, who)
             case protocol.Signal(name, number):
                 if name not in host.processes:
                     raise NotFound(f"there is no process {name}")
@@ -161,7 +178,7 @@ class Hosts:
             case _:
                 raise AssertionError(f"{operation} is answered elsewhere")
 
-    def _start(self, host: Host, operation: protocol.Start) -> int:
+    def _start(self, host: Host, operation: protocol.Start, who: Who | None) -> int:
         self.reap()  # one that has just ended is not alive
         found = host.processes.get(operation.name)
         if found is not None:
@@ -169,13 +186,24 @@ class Hosts:
                 raise Unavailable(f"process {operation.name} is being stopped")
             return found.pid
         _require_room(host.processes, "processes")
-        process = processes.spawn(
-            operation.name, operation.argv, operation.log, operation.environment, host.namespace(operation.namespace)
-        )
+        process = self._spawn(host, operation, who)
         host.ended.pop(operation.name, None)
         host.processes[operation.name] = process
         self._owners[process.pid] = (host, process)
         return process.pid
+
+    def _spawn(self, host: Host, operation: protocol.Start, who: Who | None) -> Process:
+        argv, environment, inside = operation.argv, operation.environment, host.namespace(operation.namespace)
+        if self._machine is None:
+            return processes.spawn(operation.name, argv, operation.log, environment, inside)
+        assert who is not None, "on a machine it is known who asks"
+        command = self._machine.command(
+            argv,
+            {**processes.BASE, **environment},
+            self._machine.runs_as(who, is_guest=operation.is_guest),
+            in_namespace=operation.namespace != "",
+        )
+        return processes.spawn(operation.name, command, operation.log, {}, inside, opens_log=who.acting)
 
     def _wait(self, host: Host, operation: protocol.Wait, caller: object, answer: Answer) -> None:
         if operation.name in host.processes:

@@ -15,7 +15,7 @@ CLONE_NEWNET = 0x40000000
 TUN = "/dev/net/tun"
 _MS_REC, _MS_SLAVE, _MS_NOSUID, _MS_NODEV, _MS_NOEXEC = 0x4000, 0x80000, 2, 4, 8
 _PR_SET_PDEATHSIG = 1
-_TUNSETIFF, _TUNSETPERSIST = 0x400454CA, 0x400454CB
+_TUNSETIFF, _TUNSETPERSIST, _TUNSETOWNER = 0x400454CA, 0x400454CB, 0x400454CC
 _IFF_TAP, _IFF_NO_PI = 0x0002, 0x1000
 _SIOCGIFFLAGS, _SIOCSIFFLAGS, _IFF_UP = 0x8913, 0x8914, 1
 _SIOCETHTOOL, _ETHTOOL_STXCSUM = 0x8946, 0x17
@@ -57,11 +57,16 @@ def mount_own_proc() -> None:
     _check(_libc.mount(b"proc", b"/proc", b"proc", _MS_NOSUID | _MS_NODEV | _MS_NOEXEC, None), "mount /proc")
 
 
-def make_tap(device: str, *, is_persistent: bool) -> None:
-    """A tap in the network namespace that this thread is in; one that is not persistent is gone at once."""
+def make_tap(device: str, *, is_persistent: bool, owner: int | None = None) -> None:
+    """A tap in the network namespace that this thread is in; one that is not persistent is gone at once.
+
+    `owner` is the user who may open it without a privilege.
+    """
     tun = os.open(TUN, os.O_RDWR | os.O_CLOEXEC)
     try:
         fcntl.ioctl(tun, _TUNSETIFF, struct.pack("16sH22x", device.encode(), _IFF_TAP | _IFF_NO_PI))
+        if owner is not None:
+            fcntl.ioctl(tun, _TUNSETOWNER, owner)
         fcntl.ioctl(tun, _TUNSETPERSIST, int(is_persistent))
     finally:
         os.close(tun)

@@ -25,17 +25,21 @@ _FAMILIES = frozenset({socket.AF_INET, socket.AF_INET6, socket.AF_PACKET, socket
 class NetworkNamespace:
     """A network namespace. It ends when it is closed and the last process in it has ended."""
 
-    def __init__(self, home: int) -> None:
+    def __init__(self, home: int, *, is_new: bool = True) -> None:
         """A new one with its loopback up, which forwards nothing; `home` is the namespace that this thread is in, and
-        comes back to."""
+        comes back to. One that is not new is `home` itself, and left as it is.
+        """
         self._home = home
         self._opened: Any = None  # netlink here, for those that need it: opening it takes 1 ms
         self.descriptor = -1
-        kernel.unshare(kernel.CLONE_NEWNET)
+        if is_new:
+            kernel.unshare(kernel.CLONE_NEWNET)
         try:
-            kernel.forward_nothing()
+            if is_new:
+                kernel.forward_nothing()
             self.descriptor = os.open("/proc/self/ns/net", os.O_RDONLY | os.O_CLOEXEC)
-            kernel.set_up("lo")
+            if is_new:
+                kernel.set_up("lo")
         finally:
             _go_home(home)
         self.inode = os.fstat(self.descriptor).st_ino
@@ -75,12 +79,12 @@ class NetworkNamespace:
             except OSError:
                 return None
 
-    def make_tap(self, device: str, mtu: int) -> None:
-        """A persistent tap, up; an existing link of that name is kept."""
+    def make_tap(self, device: str, mtu: int, *, owner: int | None = None) -> None:
+        """A persistent tap, up; an existing link of that name is kept. `owner` may open it without a privilege."""
         with _netlink_errors(f"making tap {device}"):
             if self.index(device) is None:
                 with self.entered():
-                    kernel.make_tap(device, is_persistent=True)
+                    kernel.make_tap(device, is_persistent=True, owner=owner)
             self._netlink.link("set", index=self.index(device), mtu=mtu, state="up")
 
     def make_cable(self, device: str, inside: "NetworkNamespace", end: str, *, mac: str, mtu: int) -> None:

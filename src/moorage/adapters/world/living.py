@@ -70,6 +70,13 @@ async def find_living(path: Path) -> LivingHolder | None:
     return holder
 
 
+async def reach(path: Path) -> LivingHolder:
+    """The holder that is reached at `path`. Raises Unavailable when nobody answers there."""
+    holder = _living(path)
+    await first_answer(holder.connection)
+    return holder
+
+
 def _living(path: Path) -> LivingHolder:
     connection = Connection.to(path)
     return LivingHolder(connection, path, connection.pid)

@@ -17,6 +17,7 @@ import msgspec
 from moorage.adapters.world import protocol
 from moorage.adapters.world.door import Door
 from moorage.adapters.world.hosts import Hosts, Result
+from moorage.adapters.world.machine import Machine, Who, peer
 from moorage.adapters.world.protocol import Forget, Reply, Request
 from moorage.domain.errors import Conflict, Invalid, MoorageError, NotFound
 
@@ -44,14 +45,15 @@ def answer_one(door: socket.socket, error: MoorageError) -> None:
 class Loop:
     """Everything that the holder waits for."""
 
-    def __init__(self, alive: int) -> None:
-        """`alive` is a descriptor that becomes readable (EOF) when the world shall end."""
+    def __init__(self, alive: int, machine: Machine | None = None) -> None:
+        """`alive` is a descriptor that becomes readable (EOF) when the world shall end; `machine` is its one host."""
+        self._machine = machine
         self._selector = selectors.DefaultSelector()
         self._timers: list[tuple[float, int, Callable[[], None]]] = []
         self._order = count()
         self._ends = False
         self._clients = 0
-        self._hosts = Hosts(self._after)
+        self._hosts = Hosts(self._after, machine)
         self._watch(alive, self._end)
         children, told = socket.socketpair()
         children.setblocking(False)
@@ -106,7 +108,13 @@ class Loop:
             client.close()
             return
         self._clients += 1
-        _Client(client, self._selector, self._hosts, self._has_left)
+        try:
+            who = None if self._machine is None else peer(client)
+        except OSError:  # it was gone already
+            client.close()
+            self._has_left()
+            return
+        _Client(client, self._selector, self._hosts, self._has_left, who)
 
     def _has_left(self) -> None:
         self._clients -= 1
@@ -116,8 +124,14 @@ class _Client:
     """One connection: requests in, replies out in the order in which they become known."""
 
     def __init__(
-        self, connection: socket.socket, selector: selectors.BaseSelector, hosts: Hosts, on_gone: Callable[[], None]
+        self,
+        connection: socket.socket,
+        selector: selectors.BaseSelector,
+        hosts: Hosts,
+        on_gone: Callable[[], None],
+        who: Who | None = None,
     ) -> None:
+        self._who = who
         self._connection = connection
         self._selector = selector
         self._hosts = hosts
@@ -163,7 +177,10 @@ class _Client:
             self._close()  # our own client does neither
         else:
             self._waiting.add(call)
-            self._hosts.carry_out(request.host, operation, (id(self), call), lambda result: self._answer(call, result))
+            call_of = (id(self), call)
+            self._hosts.carry_out(
+                request.host, operation, call_of, lambda result: self._answer(call, result), self._who
+            )
 
     def _answer(self, call: int, result: Result) -> None:
         self._waiting.discard(call)

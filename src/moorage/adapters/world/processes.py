@@ -5,13 +5,14 @@ import os
 import signal
 import stat
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from dataclasses import dataclass, field
 
 from moorage.adapters.world.links import NetworkNamespace
 from moorage.domain.errors import Invalid, Unavailable
 
 _PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+BASE = {"PATH": _PATH, "LANG": "C.UTF-8"}  # every process's environment
 _PASSING = frozenset({errno.EAGAIN, errno.EMFILE, errno.ENFILE, errno.ENOMEM})
 _RESET = [number for number in signal.valid_signals() if number not in {signal.SIGKILL, signal.SIGSTOP}]
 
@@ -28,21 +29,30 @@ class Process:
 
 
 def spawn(
-    name: str, argv: tuple[str, ...], log: str | None, environment: Mapping[str, str], inside: NetworkNamespace
+    name: str,
+    argv: tuple[str, ...],
+    log: str | None,
+    environment: Mapping[str, str],
+    inside: NetworkNamespace,
+    *,
+    opens_log: Callable[[], AbstractContextManager[None]] = nullcontext,
 ) -> Process:
     """Start a process. It inherits nothing but its log: every descriptor of the holder's is closed on exec.
+
+    The log is opened inside of `opens_log`.
 
     Raises Invalid when the program is not there or may not be run, or the log is no file that can be written;
     Unavailable when there is no room for one more process.
     """
     with _start_errors(f"starting {argv[0]}"):
-        output = _output(log)
+        with opens_log():
+            output = _output(log)
         try:
             with inside.entered():
                 pid = os.posix_spawnp(
                     argv[0],
                     argv,
-                    {"PATH": _PATH, "LANG": "C.UTF-8", **environment},
+                    {**BASE, **environment},
                     file_actions=[
                         (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0),
                         (os.POSIX_SPAWN_DUP2, output, 1),

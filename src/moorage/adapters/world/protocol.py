@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from msgspec import Meta, Raw, Struct, field
 
-VERSION = 1  # one more with each change that an older holder would not understand
+VERSION = 2  # one more with each change that an older holder would not understand
 BIGGEST = 131_072  # bytes of a message
 MOST_CALLS = 4096  # under way on one connection
 
@@ -83,6 +83,7 @@ class Start(Operation, frozen=True, tag="start"):
     namespace: NamespaceName
     log: FilePath | None
     environment: Annotated[dict[Variable, Text], Meta(max_length=256)]
+    is_guest: bool = False
 
 
 class Stop(Operation, frozen=True, tag="stop"):

@@ -2,19 +2,36 @@
 
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 
-from moorage.adapters.memory.bus import MemoryBus
-from moorage.app.serving.part import Runner
-from moorage.app.serving.settings import BusSettings
-from moorage.domain.errors import Invalid
+from moorage.adapters.rabbitmq.bus import RabbitBus
+from moorage.adapters.rabbitmq.settings import RabbitSettings
+from moorage.app.serving.part import Reasons, Runner
+from moorage.app.serving.secrets import password_of, with_password
+from moorage.app.serving.settings import BusSettings, TlsSettings
 from moorage.seams.bus import Bus
 
-MEMORY = "memory:"
+
+@dataclass(frozen=True)
+class OpenedBus:
+    """With what must run for it, and why it is not ready."""
+
+    bus: Bus
+    runners: Sequence[Runner]
+    reasons: Reasons
 
 
 @asynccontextmanager
-async def opened(settings: BusSettings) -> AsyncIterator[tuple[Bus, Sequence[Runner]]]:
-    """The bus, and what must run for it. Raises Invalid."""
-    if settings.url != MEMORY:
-        raise Invalid(f"bus.url: there is no bus between processes yet; {MEMORY} is one inside each, without hosts")
-    yield MemoryBus(), ()
+async def opened(settings: BusSettings, tls: TlsSettings) -> AsyncIterator[OpenedBus]:
+    """Raises Invalid."""
+    bus = RabbitBus(rabbit_settings(settings, tls))
+
+    async def reasons() -> Sequence[str]:
+        return [] if bus.is_connected else ["the bus is not connected"]
+
+    yield OpenedBus(bus, [("bus", bus.run)], reasons)
+
+
+def rabbit_settings(settings: BusSettings, tls: TlsSettings) -> RabbitSettings:
+    """Raises Invalid when its password cannot be read."""
+    return RabbitSettings(with_password(settings.url, password_of(settings)), ca=tls.ca_file)

@@ -1,13 +1,15 @@
 """Whether what settings name is there and can be used: looked at before anything starts, without calling anybody."""
 
+import grp
 import os
+import pwd
 from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from moorage.app.config import HostKind
 from moorage.app.http_server import server_context
-from moorage.app.serving.buses import MEMORY
 from moorage.app.serving.databases import SQLITE, sqlite_directory
 from moorage.app.serving.outside import client_context
 from moorage.app.serving.reading import FileSaid, Wrong
@@ -15,7 +17,9 @@ from moorage.app.serving.secrets import password_of
 from moorage.app.serving.settings import (
     ApiSettings,
     BusSettings,
+    ComputeSettings,
     DatabaseSettings,
+    HostSettings,
     PasswordSettings,
     ServeSettings,
     Service,
@@ -28,8 +32,12 @@ USERS: Mapping[Service, tuple[str, ...]] = {  # whose passwords a process must k
     Service.IMAGE: ("glance",),
     Service.COMPUTE_API: ("nova",),
     Service.NETWORK: ("neutron",),
+    Service.COMPUTE: ("nova",),
+    Service.AGENT: (),
+    Service.HOLDER: (),
 }
-ON_BUS = frozenset({Service.COMPUTE_API, Service.NETWORK})
+SOCKET_PATH = 107  # bytes (unix(7))
+ON_BUS = frozenset({Service.COMPUTE_API, Service.NETWORK, Service.COMPUTE, Service.AGENT})
 
 
 def services_in(said: FileSaid) -> list[Service]:
@@ -51,6 +59,9 @@ def _wrong_for(service: Service, settings: ServeSettings) -> Iterator[Wrong]:
     if api is None:
         yield Wrong(name, "there is no such table", f"add [{name}], or name another file")
         return
+    if service is Service.HOLDER:
+        yield from _holder(settings)
+        return
     yield from _endpoints(settings)
     yield from _tls(settings)
     for user in USERS[service]:
@@ -62,6 +73,14 @@ def _wrong_for(service: Service, settings: ServeSettings) -> Iterator[Wrong]:
         yield from _database(name, api, settings)
     if settings.identity is not None and service is Service.IDENTITY:
         yield from _key("identity.token_key_file", settings.identity.token_key_file)
+    if service in (Service.COMPUTE, Service.AGENT):
+        if settings.host is None:
+            yield Wrong("host", "there is no such table", "add [host] with a holder")
+        yield from _directory(f"{name}.state_dir", api.state_dir)
+        if api.admin_listen is not None:
+            yield from _listen(f"{name}.admin_listen", api.admin_listen)
+    if settings.compute is not None and settings.host is not None and service is Service.COMPUTE:
+        yield from _compute(settings.compute, settings.host)
     if settings.image is not None and service is Service.IMAGE:
         yield from _directory("image.directory", settings.image.directory)
 
@@ -101,8 +120,8 @@ def _bus(settings: BusSettings | None) -> Iterator[Wrong]:
         yield Wrong("bus", "there is no such table", "add [bus] with a url")
         return
     yield from _password("bus", settings, is_needed=False)
-    if settings.url != MEMORY:
-        yield Wrong("bus.url", "there is no bus between processes yet", f"write {MEMORY}")
+    if urlsplit(settings.url).scheme not in ("amqp", "amqps") or not urlsplit(settings.url).hostname:
+        yield Wrong("bus.url", "it is no bus's", "write it as amqp://USER@HOST/VHOST")
 
 
 def _database(name: str, api: ApiSettings, settings: ServeSettings) -> Iterator[Wrong]:
@@ -117,6 +136,33 @@ def _database(name: str, api: ApiSettings, settings: ServeSettings) -> Iterator[
     elif urlsplit(database.url).scheme not in ("postgresql", "postgres"):
         cure = "write it as postgresql://USER@HOST/NAME or sqlite:DIRECTORY"
         yield Wrong(f"{place}.url", "it is no database's", cure)
+
+
+def _holder(settings: ServeSettings) -> Iterator[Wrong]:
+    assert settings.holder is not None
+    if settings.host is None:
+        yield Wrong("host", "there is no such table", "add [host] with the holder's socket")
+    else:
+        yield from _directory("host.holder", settings.host.holder.parent)
+    for name, kind, known, cure in (
+        ("group", settings.holder.group, grp.getgrnam, "groupadd --system"),
+        ("guests", settings.holder.guests, pwd.getpwnam, "useradd --system"),
+    ):
+        try:
+            if kind is not None:
+                known(kind)
+        except KeyError:
+            yield Wrong(f"holder.{name}", f"there is no {kind} on this machine", f"{cure} {kind}")
+
+
+def _compute(compute: ComputeSettings, host: HostSettings) -> Iterator[Wrong]:
+    yield from _directory("compute.run_dir", compute.run_dir)
+    longest = len(str(compute.run_dir / host.name / "qmp" / f"{'0' * 36}.serial"))
+    if longest > SOCKET_PATH:
+        what = f"it is too long by {longest - SOCKET_PATH} bytes for sockets in it"
+        yield Wrong("compute.run_dir", what, "name a shorter path")
+    if compute.kind is HostKind.SIMULATED:
+        yield Wrong("compute.kind", "simulated hosts are the all-in-one's", 'write "qemu" or "netns"')
 
 
 def _listen(name: str, text: str) -> Iterator[Wrong]:

@@ -11,6 +11,7 @@ from moorage.adapters.http.image_client import HttpImageApi
 from moorage.adapters.http.network_client import HttpNetworkApi
 from moorage.adapters.keys.making import new_key
 from moorage.app.deadlines import IMAGES
+from moorage.app.serving.apis import database, surroundings
 from moorage.app.serving.part import Part, Surroundings
 from moorage.app.serving.process import Process, serving
 from moorage.app.serving.settings import ServeSettings
@@ -50,8 +51,8 @@ async def serve(settings: ServeSettings) -> AsyncIterator[None]:
     assert api is not None
     async with AsyncExitStack() as stack:
         process = Process(settings, stack)
-        servers, facts = await process.database("compute", api), await process.database("timeline", api)
-        around = await process.surroundings(await process.calling(USER))
+        servers, facts = await database(process, "compute", api), await database(process, "timeline", api)
+        around = await surroundings(process, await process.calling(USER))
         parts = [make_compute_api(servers, around), make_timeline(facts, around)]
         await stack.enter_async_context(serving(process, parts, api))
         yield

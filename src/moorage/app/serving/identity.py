@@ -9,6 +9,7 @@ from moorage.adapters.database.engine import Database
 from moorage.adapters.database.identity import DatabaseIdentityStore
 from moorage.adapters.files.private_key import load_or_make_private_key
 from moorage.app.deadlines import STORE, limited
+from moorage.app.serving.apis import database
 from moorage.app.serving.outside import bases_of
 from moorage.app.serving.part import Part
 from moorage.app.serving.process import Process, serving
@@ -64,7 +65,7 @@ async def serve(settings: ServeSettings) -> AsyncIterator[None]:
     async with AsyncExitStack() as stack:
         process = Process(settings, stack)
         identity = make_identity(
-            await process.database("identity", api),
+            await database(process, "identity", api),
             process.clock,
             ArgonPasswords(),
             private_key=load_or_make_private_key(api.token_key_file),

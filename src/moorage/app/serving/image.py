@@ -7,6 +7,7 @@ from moorage.adapters.database.engine import Database
 from moorage.adapters.database.images import DatabaseImageStore
 from moorage.adapters.files.images import FileImages
 from moorage.app.deadlines import STORE, limited
+from moorage.app.serving.apis import database, verifier
 from moorage.app.serving.part import Part
 from moorage.app.serving.process import Process, serving
 from moorage.app.serving.settings import ServeSettings
@@ -31,8 +32,8 @@ async def serve(settings: ServeSettings) -> AsyncIterator[None]:
     assert api is not None
     async with AsyncExitStack() as stack:
         process = Process(settings, stack)
-        database = await process.database("image", api)
-        verifier = await process.verifier(await process.calling(USER))
-        image = make_image(database, FileImages(api.directory), process.clock, verifier)
+        tables = await database(process, "image", api)
+        trusted = await verifier(process, await process.calling(USER))
+        image = make_image(tables, FileImages(api.directory), process.clock, trusted)
         await stack.enter_async_context(serving(process, [image], api))
         yield

@@ -10,6 +10,7 @@ from uuid import uuid4
 from moorage.adapters.database.engine import Database
 from moorage.adapters.database.network import SqlNetworkStore
 from moorage.adapters.http.external_events_client import HttpExternalEvents
+from moorage.app.serving.apis import database, surroundings
 from moorage.app.serving.part import Part, Surroundings
 from moorage.app.serving.process import Process, serving
 from moorage.app.serving.settings import ServeSettings
@@ -81,9 +82,9 @@ async def serve(settings: ServeSettings) -> AsyncIterator[None]:
     assert api is not None
     async with AsyncExitStack() as stack:
         process = Process(settings, stack)
-        database = await process.database("network", api)
-        around = await process.surroundings(await process.calling(USER))
-        await stack.enter_async_context(serving(process, [make_network(database, around)], api))
+        tables = await database(process, "network", api)
+        around = await surroundings(process, await process.calling(USER))
+        await stack.enter_async_context(serving(process, [make_network(tables, around)], api))
         yield
 
 

@@ -1,4 +1,4 @@
-"""What a process has to do with others: its way to the other services, as whom, and who may be trusted."""
+"""What a process has to do with others: its way to the other services, and as whom."""
 
 import ssl
 from collections.abc import AsyncIterator, Mapping
@@ -7,11 +7,9 @@ from dataclasses import dataclass
 
 from moorage.adapters.http.session import PasswordTokens, Session
 from moorage.adapters.http.transport import OverHttp
-from moorage.adapters.http.trust_client import HttpTrust
 from moorage.app.serving.secrets import password_of
 from moorage.app.serving.settings import EndpointsSettings, ServeSettings
 from moorage.domain.errors import Invalid
-from moorage.identity.trusting import TrustingVerifier
 from moorage.seams.clock import Clock
 
 PROJECT = "service"
@@ -28,9 +26,6 @@ class Calling:
     def __call__(self, service: str, user: str) -> Session:
         assert user == self.tokens.user, "a process is one user"
         return Session(self.transport, f"{self.bases[service.partition('/')[0]]}/{service}", self.tokens)
-
-    def verifier(self, clock: Clock) -> TrustingVerifier:
-        return TrustingVerifier(HttpTrust(self("identity", self.tokens.user)), clock)
 
 
 @asynccontextmanager

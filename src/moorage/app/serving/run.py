@@ -1,11 +1,15 @@
 """`moorage serve`: one process of a cloud, until it is told to stop."""
 
 import asyncio
+import grp
+import os
+import sys
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
 from functools import partial
 from importlib import import_module
 from pathlib import Path
+from typing import Never
 
 from moorage.app.interrupts import Interrupted, run
 from moorage.app.logs import log_to_stderr
@@ -20,12 +24,24 @@ def run_service(service: Service, config: Path) -> None:
     """Returns when a signal has asked it to end, and it has closed in order. Raises Invalid, saying all that is wrong
     with the file; Conflict, when somebody else listens there."""
     settings = checked(service, config)
+    if service is Service.HOLDER:
+        become_holder(settings)
     log_to_stderr(settings.log_format)
     no_words_of_retries()
     try:
         run(partial(_until_cancelled, service, settings))
     except Interrupted:
         return
+
+
+def become_holder(settings: ServeSettings) -> Never:
+    """In place of this process: it is small, has one thread, and knows nothing of the rest."""
+    ours, host = settings.holder, settings.host
+    assert ours is not None
+    assert host is not None
+    words = ["--machine", f"--socket={host.holder}", f"--group={grp.getgrnam(ours.group).gr_gid}"]
+    words += [] if ours.guests is None else [f"--guests={ours.guests}"]
+    os.execv(sys.executable, [sys.executable, "-m", "moorage.adapters.world.holder", *words])
 
 
 def checked(service: Service, config: Path) -> ServeSettings:

@@ -1,5 +1,6 @@
 """Typed settings of the processes of a cloud, each with its meaning: `moorage serve WHAT --config FILE` reads them."""
 
+import socket
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
@@ -7,7 +8,9 @@ from typing import Annotated
 import msgspec
 from msgspec import Meta, Struct
 
-from moorage.app.config import LogFormat
+from moorage.app.config import LONGEST_TIMEOUT, HostKind, LogFormat
+
+HOST_NAME = r"\A[A-Za-z0-9][A-Za-z0-9._-]*\Z"
 
 
 class Service(StrEnum):
@@ -17,6 +20,9 @@ class Service(StrEnum):
     IMAGE = "image"
     COMPUTE_API = "compute-api"
     NETWORK = "network"
+    COMPUTE = "compute"
+    AGENT = "agent"
+    HOLDER = "holder"
 
 
 class PasswordSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -63,7 +69,10 @@ class TlsSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
 class BusSettings(PasswordSettings, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The message bus between services and hosts."""
 
-    url: Annotated[str, Meta(description="`memory:`, one inside each process: for APIs without hosts.")]
+    url: Annotated[
+        str,
+        Meta(description="`amqp://USER@ADDRESS[:PORT]/VHOST` of RabbitMQ, `amqps://` for TLS; the vhost `/` is `%2F`."),
+    ]
 
 
 class DatabaseSettings(PasswordSettings, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -113,6 +122,88 @@ class NetworkSettings(ApiSettings, frozen=True, kw_only=True, forbid_unknown_fie
     """Networks, and the word to compute when a port is ready."""
 
 
+class Datapath(StrEnum):
+    SYSTEM = "system"  # the kernel's
+    NETDEV = "netdev"  # in ovs-vswitchd itself
+
+
+class Acceleration(StrEnum):
+    AUTO = "auto"  # KVM where it really boots a guest, which is tried once for each boot of the machine
+    KVM = "kvm"
+    TCG = "tcg"
+
+
+class SwitchSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The machine's Open vSwitch."""
+
+    database: Annotated[str, Meta(description="`unix:PATH` or `tcp:ADDR:PORT` of its database.")] = (
+        "unix:/run/openvswitch/db.sock"
+    )
+    directory: Annotated[Path, Meta(description="Where bridges' management sockets are, `BRIDGE.mgmt`.")] = Path(
+        "/run/openvswitch"
+    )
+    bridge: Annotated[str, Meta(description="The bridge that is Moorage's alone; it is made if need be.")] = "br-int"
+    datapath: Annotated[Datapath, Meta(description="Who carries packets: the kernel, or ovs-vswitchd itself.")] = (
+        Datapath.SYSTEM
+    )
+
+
+class HostSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A host's compute and agent, alike for both: what they must agree on."""
+
+    holder: Annotated[Path, Meta(description="The socket of the holder, which does what takes privileges.")]
+    name: Annotated[
+        str,
+        Meta(
+            min_length=1, max_length=63, pattern=HOST_NAME, description="Its name in the cloud; none: this machine's."
+        ),
+    ] = msgspec.field(default_factory=socket.gethostname)
+    switch: SwitchSettings = SwitchSettings()
+
+
+_AdminListen = Annotated[
+    str | None, Meta(description="`ADDR:PORT` for `/healthz`, `/readyz` and `/metrics`; none: nobody can ask.")
+]
+
+
+class ComputeSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Guests of a host."""
+
+    state_dir: Annotated[Path, Meta(description="What it keeps: disks, images. Its own user's.")]
+    run_dir: Annotated[Path, Meta(description="Where sockets into guests are made; a short path. Its own user's.")]
+    kind: Annotated[HostKind, Meta(description='What guests run on: `"qemu"` or `"netns"`.')] = HostKind.QEMU
+    admin_listen: _AdminListen = None
+    vif_plugging_timeout: Annotated[
+        float,
+        Meta(
+            ge=0.0,
+            le=LONGEST_TIMEOUT,
+            description="Seconds that a boot waits for its ports, wall-clock, from the first plug; 0: it never waits.",
+        ),
+    ] = 300.0
+    vif_plugging_is_fatal: Annotated[
+        bool, Meta(description="Whether a boot fails when its ports are not ready in time; if not, the guest runs.")
+    ] = True
+    acceleration: Annotated[Acceleration, Meta(description="What runs QEMU's guests.")] = Acceleration.AUTO
+
+
+class AgentSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Ports of a host wired, and its DHCP servers."""
+
+    state_dir: Annotated[Path, Meta(description="What it keeps: DHCP servers' settings and leases. Its own user's.")]
+    admin_listen: _AdminListen = None
+
+
+class HolderSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The only process of a host that is root's: it makes links, namespaces and processes for compute and agent, and
+    lends them no privilege (docs/holder.md). Guests and DHCP servers end with it."""
+
+    group: Annotated[str, Meta(description="Whose members may speak to it: compute's and the agent's users.")]
+    guests: Annotated[
+        str | None, Meta(description="The user that QEMU's guests run as, apart from compute; none: as compute.")
+    ] = None
+
+
 class ServeSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """One file may be for all processes of a machine: each reads its own table, and those that they share."""
 
@@ -128,4 +219,8 @@ class ServeSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     image: ImageSettings | None = None
     compute_api: ComputeApiSettings | None = msgspec.field(name="compute-api", default=None)
     network: NetworkSettings | None = None
+    host: HostSettings | None = None
+    compute: ComputeSettings | None = None
+    agent: AgentSettings | None = None
+    holder: HolderSettings | None = None
     log_format: Annotated[LogFormat, Meta(description="How lines look on stderr.")] = LogFormat.JSON

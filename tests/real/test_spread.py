@@ -1,0 +1,190 @@
+"""A cloud spread over processes: the same boot over RabbitMQ and PostgreSQL, each process restarted under it, and
+nobody on the host with a privilege but the holder."""
+
+import asyncio
+import os
+import signal
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import TypeVar
+
+import aiohttp
+import pytest
+import pytest_asyncio
+from tests.real.hosting import HOST, Cloud, a_cloud
+from tests.real.serving import ON_HOSTS, Served
+
+from moorage.app.client import Client, Json
+from moorage.app.results import hop_times
+from moorage.domain.hops import HOPS, Fact, Hop
+from moorage.domain.ids import PortId, device_name
+from moorage.seams.world import ROOT
+
+pytestmark = [pytest.mark.timeout(300), pytest.mark.asyncio(loop_scope="module")]
+
+T = TypeVar("T")
+
+
+@dataclass
+class Running:
+    """A cloud with all its processes, and what a server is made of."""
+
+    cloud: Cloud
+    served: dict[str, Served]
+    admin: Client
+    image: str
+    network: str
+
+    async def until(self, look: Callable[[], Awaitable[T | None]], *, within: float = 120.0) -> T:
+        try:
+            async with asyncio.timeout(within):
+                while not (found := await look()):
+                    await asyncio.sleep(0.05)
+        except TimeoutError:
+            raise AssertionError(f"not within {within:g} s: {self.cloud.spread.last_words()}") from None
+        return found
+
+    async def boot(self, name: str) -> str:
+        return await self.admin.create_server(name, image=self.image, flavor="m1.tiny", network=self.network)
+
+    async def ended(self, server: str) -> Json:
+        """The server once its boot has ended."""
+
+        async def look() -> Json | None:
+            body = await self.admin.server(server)
+            return body if body is None or body["status"] != "BUILD" else None
+
+        return await self.until(look)
+
+    async def has_come_to(self, server: str, hop: Hop) -> Sequence[Fact]:
+        async def look() -> Sequence[Fact] | None:
+            facts = await self.admin.facts(server)
+            return facts if any(fact.what is hop for fact in facts) else None
+
+        return await self.until(look)
+
+    async def delete(self, server: str) -> None:
+        """And nothing of it is left on the machine."""
+        port = await self.admin.port_of(server)
+        assert port is not None
+        await self.admin.delete_server(server)
+
+        async def is_gone() -> bool:
+            return await self.admin.server(server) is None
+
+        await self.until(is_gone)
+        assert device_name(PortId(port["id"])) not in await self.cloud.machine.outer.links(ROOT)
+
+    def console(self, server: str) -> str:
+        log = self.cloud.machine.place / "compute" / "hosts" / HOST / "guests" / server / "console.log"
+        return log.read_text() if log.exists() else ""
+
+    async def restart(self, what: str, *, how: signal.Signals = signal.SIGTERM) -> None:
+        [code] = await self.cloud.spread.stop([self.served[what]], how=how)
+        assert code == (0 if how is signal.SIGTERM else -how)
+        self.served[what] = await self.cloud.start(what)
+        await self.cloud.spread.ready(what)
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def running() -> AsyncIterator[Running]:
+    async with a_cloud() as cloud:
+        served = await cloud.started()
+        async with cloud.spread.client() as admin:
+            image = await cloud.spread.image(admin)
+            made = (await admin.call("POST", "network", "/v2.0/networks", {"network": {"name": "private"}}))["network"]
+            subnet = {"network_id": made["id"], "ip_version": 4, "cidr": "10.0.0.0/24"}
+            await admin.call("POST", "network", "/v2.0/subnets", {"subnet": subnet})
+            yield Running(cloud, served, admin, image, made["id"])
+        codes = await cloud.spread.stop()
+        assert codes == [0] * len(codes)
+
+
+async def test_nobody_on_the_host_has_a_privilege_but_the_holder(running: Running) -> None:
+    for what in ON_HOSTS:
+        status = Path(f"/proc/{running.served[what].process.pid}/status").read_text()
+        assert "CapEff:\t0000000000000000" in status
+        assert "CapBnd:\t0000000000000000" in status
+        assert "NoNewPrivs:\t1" in status
+        assert "Uid:\t0" not in status
+
+
+async def test_a_boot_crosses_processes_hop_by_hop(running: Running) -> None:
+    server = await running.boot("web")
+    body = await running.ended(server)
+    assert body["status"] == "ACTIVE", body.get("fault")
+    address = body["addresses"]["private"][0]["addr"]
+
+    async def has_address() -> bool:
+        return f"address {address}" in running.console(server)
+
+    await running.until(has_address)
+
+    async def all_hops() -> bool:
+        return [time.hop for time in hop_times(await running.admin.facts(server)) if time.at] == list(HOPS)
+
+    await running.until(all_hops)
+    await running.delete(server)
+
+
+@pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGKILL])
+async def test_a_boot_that_waits_is_taken_over_by_the_next_compute_and_loses_no_time(
+    running: Running, how: signal.Signals
+) -> None:
+    await running.until(lambda: _agent_is_fresh(running))
+    os.kill(running.served["agent"].process.pid, signal.SIGSTOP)
+    try:
+        server = await running.boot("waiting")
+        before = await running.has_come_to(server, Hop.PLUGGED)
+        deadline = _deadline(running, server)
+        await running.restart("compute", how=how)
+        await running.until(lambda: _waits(running))
+        assert _deadline(running, server) == deadline
+    finally:
+        os.kill(running.served["agent"].process.pid, signal.SIGCONT)
+    assert (await running.ended(server))["status"] == "ACTIVE"
+    after = await running.has_come_to(server, Hop.RUNNING)
+    generations = {fact.generation for fact in after if fact.what in (Hop.PLUGGED, Hop.WIRED, Hop.RUNNING)}
+    assert generations == {fact.generation for fact in before if fact.what is Hop.PLUGGED}
+    assert {fact.attempt for fact in after if fact.attempt} == {1}
+    await running.delete(server)
+
+
+async def _agent_is_fresh(running: Running) -> bool:
+    """Whether it has been heard a moment ago: ports are bound to its host for 10 s from then on."""
+    [agent] = (await running.admin.call("GET", "network", "/v2.0/agents?agent_type=Open%20vSwitch%20agent"))["agents"]
+    heard = datetime.fromisoformat(agent["heartbeat_timestamp"]).replace(tzinfo=UTC)
+    return datetime.now(UTC) - heard < timedelta(seconds=2)
+
+
+async def _waits(running: Running) -> bool:
+    """Whether compute waits for a port."""
+    async with (
+        aiohttp.ClientSession() as session,
+        session.get(f"{running.cloud.spread.url('compute')}/metrics") as said,
+    ):
+        return "moorage_waits_open 1.0" in await said.text()
+
+
+def _deadline(running: Running, server: str) -> str:
+    """When the boot's ports must be ready, as compute API has stored it."""
+    said = "convert_from(document, 'UTF8')::json->>'plug_deadline'"
+    found = running.cloud.database.ask("moorage", f"SELECT {said} FROM compute.servers WHERE id = '{server}'")
+    assert found, "no deadline is stored"
+    return found
+
+
+async def test_each_process_may_be_restarted_while_servers_are_asked_for(running: Running) -> None:
+    servers = []
+    for whats in (("identity", "image"), ("compute-api",), ("network",), ("agent",)):
+        await running.until(lambda: _agent_is_fresh(running))  # else no port is bound to its host
+        servers += [await running.boot(f"before-{what}") for what in whats]
+        await asyncio.gather(*(running.restart(what) for what in whats))
+    await running.until(lambda: _agent_is_fresh(running))
+    servers.append(await running.boot("after"))
+    for server in servers:
+        body = await running.ended(server)
+        assert body["status"] == "ACTIVE", body.get("fault")
+    await asyncio.gather(*map(running.delete, servers))
