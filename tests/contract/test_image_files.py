@@ -1,7 +1,7 @@
 """What every keeper of images' data does: files, and its twin in memory."""
 
 import resource
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from hashlib import md5, sha512
 from pathlib import Path
@@ -91,7 +91,7 @@ async def test_cleaning_keeps_what_is_known(files: ImageFiles) -> None:
     for image in (ONE, TWO):
         await files.write(image, pieces(b"x"), limit=LIMIT)
     for _ in range(2):
-        await files.clean({ONE})
+        await files.clean(knowing(ONE))
     assert await content(files, ONE) == b"x"
     with pytest.raises(NotFound):
         await content(files, TWO)
@@ -100,8 +100,50 @@ async def test_cleaning_keeps_what_is_known(files: ImageFiles) -> None:
 async def test_cleaning_removes_what_a_crash_has_left(tmp_path: Path) -> None:
     files = FileImages(tmp_path)
     (tmp_path / "one.0123.part").write_bytes(b"half")
-    await files.clean(set())
+    await files.clean(knowing())
     assert list(tmp_path.iterdir()) == []
+
+
+async def test_what_is_being_written_is_told_and_stays(files: ImageFiles) -> None:
+    async def parts() -> AsyncIterator[bytes]:
+        yield b"half"
+        assert await files.being_written() == {ONE}
+        await files.clean(knowing())
+        yield b" and half"
+
+    await files.write(ONE, parts(), limit=LIMIT)
+    assert await files.being_written() == set()
+    assert await content(files, ONE) == b"half and half"
+
+
+async def test_what_comes_while_it_is_cleaned_stays(files: ImageFiles) -> None:
+    async def known() -> frozenset[ImageId]:
+        await files.write(TWO, pieces(b"new"), limit=LIMIT)
+        return frozenset()
+
+    await files.write(ONE, pieces(b"x"), limit=LIMIT)
+    await files.clean(known)
+    assert await content(files, TWO) == b"new"
+    with pytest.raises(NotFound):
+        await content(files, ONE)
+
+
+async def test_another_process_sees_who_writes(tmp_path: Path) -> None:
+    ours, theirs = FileImages(tmp_path), FileImages(tmp_path)
+
+    async def parts() -> AsyncIterator[bytes]:
+        yield b"half"
+        assert await theirs.being_written() == {ONE}
+        await theirs.clean(knowing())
+
+    assert (await ours.write(ONE, parts(), limit=LIMIT)).size == 4
+
+
+def knowing(*images: ImageId) -> Callable[[], Awaitable[frozenset[ImageId]]]:
+    async def known() -> frozenset[ImageId]:
+        return frozenset(images)
+
+    return known
 
 
 async def test_a_full_disk_is_told_from_other_failures(files: ImageFiles, tmp_path: Path) -> None:

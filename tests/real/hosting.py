@@ -1,21 +1,33 @@
-"""A whole cloud spread over processes, for tests: PostgreSQL and RabbitMQ of its own, the APIs, and a host on a machine
-whose compute and agent are unprivileged users."""
+"""A whole cloud spread over processes, by the files of deploy/: PostgreSQL and RabbitMQ of its own, the APIs, a host.
 
+The host is on a machine of its own, and its compute and agent are unprivileged users.
+"""
+
+import json
 import os
+import subprocess
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
+from pathlib import Path
 
 from tests.machine import AGENT, COMPUTE, GROUP, GUESTS, Machine, a_machine
 from tests.postgresql import Server, postgresql
-from tests.rabbitmq import a_broker
+from tests.rabbitmq import a_broker, a_vhost, erlang
 from tests.real.ordinary_user import way_down
-from tests.real.serving import APIS, Served, Spread, spread
+from tests.real.serving import APIS, ON_HOSTS, Served, Spread, spread
+from tests.shell import MOORAGE
 
-from moorage.app.upgrading import upgraded
+from moorage.adapters.rabbitmq.broker import USER, PrivateBroker
 
 HOST = "host-1"
-FIRST_PORT = "10.0.0.0/24"
+
+
+def command(*words: str) -> str:
+    """What `moorage` says; it must be fine."""
+    ran = subprocess.run([*MOORAGE, *words], capture_output=True, text=True, check=False, timeout=60)
+    assert ran.returncode == 0, ran.stdout + ran.stderr
+    return ran.stdout
 
 
 @dataclass
@@ -25,67 +37,83 @@ class Cloud:
     spread: Spread
     machine: Machine
     database: Server
+    apis_file: Path
+    host_file: Path
 
     async def start(self, what: str) -> Served:
         users = {"compute": (COMPUTE, GUESTS), "agent": (AGENT, AGENT)}
         if what not in users:
-            return await self.spread.start(what)
+            return await self.spread.start(what, self.apis_file)
         uid, gid = users[what]
         stage = self.machine.place / f"stage-{what}"
         stage.mkdir(exist_ok=True)
         who = ("--reuid", str(uid), "--regid", str(gid), "--groups", f"{gid},{GROUP}", "--bounding-set=-all")
-        return await self.spread.start(what, way=way_down(stage, who, also=["umask 007"]))
+        return await self.spread.start(what, self.host_file, way=way_down(stage, who, also=["umask 007"]))
 
     async def started(self) -> dict[str, Served]:
-        """All of it, ready."""
+        """All of it, ready. Nobody is waited for by us: they wait for one another."""
+        found = {what: await self.start(what) for what in (*ON_HOSTS, *APIS[::-1])}
         await self.machine.start_switch()
         await self.machine.start_holder()
-        found = {what: await self.start(what) for what in (*APIS, "compute", "agent")}
-        await self.spread.ready(*APIS, "compute", "agent")
+        await self.spread.ready(*APIS, *ON_HOSTS)
         return found
 
 
 @asynccontextmanager
-async def a_cloud(*tables: str) -> AsyncIterator[Cloud]:
-    """Its tables are made; nothing of it runs yet."""
+async def a_cloud() -> AsyncIterator[Cloud]:
+    """As docs/from-one-to-many.md prepares one. Nothing of it runs yet."""
     async with AsyncExitStack() as stack:
         machine = await stack.enter_async_context(a_machine())
         database = stack.enter_context(postgresql())
         broker = stack.enter_context(a_broker())
-        url = database.make_database("moorage")
-        async for _ in upgraded(url):
-            pass
-        place = machine.place / "cloud"
+        place = machine.place / "etc"
         place.mkdir()
-        for folder, uid, gid in (("compute", COMPUTE, GUESTS), ("c", COMPUTE, GUESTS), ("agent", AGENT, AGENT)):
+        cloud = await stack.enter_async_context(spread(place))
+        url = database.make_database("moorage")
+        command("db", "upgrade", "--database", url)
+        vhost = a_vhost(broker)
+        bus = f"127.0.0.1:{broker.port}/{vhost}"
+        apis = cloud.write(
+            "control-plane.toml",
+            {
+                "postgresql://moorage@127.0.0.1/moorage": url.replace(":not-asked-for", ""),
+                "amqp://moorage@127.0.0.1/moorage": f"amqp://{USER}@{bus}",
+                f"{place}/bus.password": f"{place}/services.password",
+                "/var/lib/moorage": f"{machine.place}/lib",
+            },
+        )
+        cloud.write_password("database", "not-asked-for")
+        cloud.write_password("services", broker.password)
+        host = cloud.write("host.toml", _of_the_machine(machine, bus))
+        cloud.write_password("bus", _host_user(broker, vhost, place), group=GROUP)
+        cloud.write_password("nova", "nova-secret", group=GROUP)
+        for folder, uid, gid in (("lib", 0, 0), ("c", COMPUTE, GUESTS), ("r", COMPUTE, GUESTS), ("a", AGENT, AGENT)):
             (machine.place / folder).mkdir()
             os.chown(machine.place / folder, uid, gid)
             (machine.place / folder).chmod(0o2770)
-        cloud = await stack.enter_async_context(spread(place, _tables(machine, url, broker.url), *tables))
-        (place / "nova.password").chmod(0o640)
-        os.chown(place / "nova.password", 0, GROUP)
-        yield Cloud(cloud, machine, database)
+        yield Cloud(cloud, machine, database, apis, host)
 
 
-def _tables(machine: Machine, database: str, bus: str) -> str:
-    return f"""
-[database]
-url = "{database}"
-[bus]
-url = "{bus}"
-[host]
-name = "{HOST}"
-holder = "{machine.socket}"
-[host.switch]
-database = "unix:{machine.rundir}/db.sock"
-directory = "{machine.rundir}"
-datapath = "netdev"
-[compute]
-state_dir = "{machine.place}/compute"
-run_dir = "{machine.place}/c"
-kind = "netns"
-admin_listen = "127.0.0.1:@compute@"
-[agent]
-state_dir = "{machine.place}/agent"
-admin_listen = "127.0.0.1:@agent@"
-"""
+def _of_the_machine(machine: Machine, bus: str) -> dict[str, str]:
+    return {
+        "amqp://host.host-1@127.0.0.1/moorage": f"amqp://host.host-1@{bus}",
+        "/run/moorage/holder.sock": str(machine.socket),
+        "/var/lib/moorage-compute": f"{machine.place}/c",
+        "/run/moorage-compute": f"{machine.place}/r",
+        "/var/lib/moorage-agent": f"{machine.place}/a",
+        'datapath = "system"': f'datapath = "netdev"\ndatabase = "unix:{machine.rundir}/db.sock"\n'
+        f'directory = "{machine.rundir}"',
+        "[compute]\n": '[compute]\nkind = "netns"\n',
+        '\n[holder]\ngroup = "moorage-host"\nguests = "moorage-guest"\n': "",  # its users are not made for a test
+    }
+
+
+def _host_user(broker: PrivateBroker, vhost: str, place: Path) -> str:
+    """The password of the host's user, as `moorage bus permissions` makes it."""
+    file = place / "definitions.json"
+    command("bus", "permissions", HOST, "--vhost", vhost, "--json", str(file))
+    definitions = json.loads(file.read_text())
+    text = file.read_text().replace("\\", "\\\\").replace('"', '\\"')
+    erlang(broker, f'rabbit_definitions:import_raw(<<"{text}">>)')
+    file.unlink()
+    return str(definitions["users"][0]["password"])

@@ -1,4 +1,4 @@
-"""A cloud spread over processes, for tests: their settings, their starts and ends. Nothing of it is left."""
+"""A cloud spread over processes, for tests: their starts and ends. Nothing of it is left."""
 
 import asyncio
 import os
@@ -15,9 +15,11 @@ import aiohttp
 from moorage.app.client import Client, logged_in
 from moorage.app.clouds_yaml import Account
 
-USERS = ("admin", "demo", "nova", "neutron", "glance")
+DEPLOY = Path(__file__).parents[2] / "deploy"
+USERS = ("admin", "nova", "neutron", "glance")
 APIS = ("identity", "image", "compute-api", "network")
 ON_HOSTS = ("compute", "agent")
+PORTS = dict(zip((*APIS, *ON_HOSTS), range(8781, 8787), strict=True))  # in the files of deploy/
 READY_WITHIN = 150.0  # seconds; it takes three on a quiet machine
 ENDED_WITHIN = 60.0
 
@@ -52,49 +54,43 @@ class Served:
 
 @dataclass
 class Spread:
-    """`place` holds everything; `ports` are where each process is asked. `@compute@` in a table is that port."""
+    """`place` holds everything; `ports` are where each process is asked."""
 
     place: Path
     ports: dict[str, int]
-    tables: list[str] = field(default_factory=list)  # of the settings file, beside the APIs'
     running: list[Served] = field(default_factory=list)
     _number: int = 0
 
     def url(self, what: str) -> str:
         return f"http://127.0.0.1:{self.ports[what]}"
 
-    @property
-    def file(self) -> Path:
-        return self.place / "moorage.toml"
+    def write(self, name: str, changes: dict[str, str]) -> Path:
+        """A file of deploy/, with this place and these ports in it. Every change must be one."""
+        text = (DEPLOY / name).read_text()
+        ports = {str(PORTS[what]): str(port) for what, port in self.ports.items() if str(PORTS[what]) in text}
+        places = {"/etc/moorage": str(self.place), "10.0.0.1": "127.0.0.1"}
+        for before, after in {**ports, **places, **changes}.items():
+            assert before in text, f"{name} has no {before}"
+            text = text.replace(before, after)
+        file = self.place / name
+        file.write_text(text)
+        return file
 
-    def write(self) -> None:
-        """The settings file and its passwords."""
-        for user in USERS:
-            password = self.place / f"{user}.password"
-            password.touch(mode=0o600)
-            password.write_text(f"{user}-secret\n")
-        users = [f'{user} = {{ password_file = "{self.place}/{user}.password" }}' for user in USERS]
-        also = {"identity": f'token_key_file = "{self.place}/token.key"', "image": f'directory = "{self.place}/images"'}
-        tables = [
-            "[endpoints]",
-            *(f'{name.partition("-")[0]} = "{self.url(name)}"' for name in APIS),
-            "[users]",
-            *users,
-        ]
-        for name in APIS:
-            tables += [f"[{name}]", f'listen = "127.0.0.1:{self.ports[name]}"', also.get(name, "")]
-        text = "\n".join([*tables, *self.tables]) + "\n"
-        for what in ON_HOSTS:
-            text = text.replace(f"@{what}@", str(self.ports[what]))
-        self.file.write_text(text)
+    def write_password(self, name: str, password: str, *, group: int | None = None) -> None:
+        file = self.place / f"{name}.password"
+        file.touch(mode=0o600)
+        file.write_text(f"{password}\n")
+        if group is not None:
+            os.chown(file, -1, group)
+            file.chmod(0o640)
 
-    async def start(self, what: str, *, way: Sequence[str] = (), file: Path | None = None) -> Served:
+    async def start(self, what: str, file: Path, *, way: Sequence[str] = ()) -> Served:
         """Not waiting for anything. `way` is what it is run behind."""
         self._number += 1
         log = self.place / f"{what}-{self._number}.log"
         with log.open("ab") as words:
             process = await asyncio.create_subprocess_exec(
-                *(*way, sys.executable, "-m", "moorage.cli.entry", "serve", what, "--config", str(file or self.file)),
+                *(*way, sys.executable, "-m", "moorage.cli.entry", "serve", what, "--config", str(file)),
                 stdin=asyncio.subprocess.DEVNULL,
                 stdout=words,
                 stderr=words,
@@ -122,8 +118,8 @@ class Spread:
         return "\n".join(f"{served.what}: {served.log.read_text()[-1500:]}" for served in self.running)
 
     @asynccontextmanager
-    async def client(self, user: str = "admin") -> AsyncIterator[Client]:
-        account = Account(f"{self.url('identity')}/identity/v3", user, f"{user}-secret", user)
+    async def client(self) -> AsyncIterator[Client]:
+        account = Account(f"{self.url('identity')}/identity/v3", "admin", "admin-secret", "admin")
         async with logged_in(account) as client:
             yield client
 
@@ -161,19 +157,14 @@ async def _is_ready(session: aiohttp.ClientSession, url: str) -> bool:
 
 
 @asynccontextmanager
-async def spread(place: Path, *tables: str) -> AsyncIterator[Spread]:
-    """Nothing of it runs yet; whatever is started is killed in the end."""
-    whats = (*APIS, *ON_HOSTS)
-    cloud = Spread(place, dict(zip(whats, free_ports(len(whats)), strict=True)), list(tables))
-    cloud.write()
+async def spread(place: Path) -> AsyncIterator[Spread]:
+    """Its passwords are written, nothing of it runs yet; whatever is started is killed in the end."""
+    cloud = Spread(place, dict(zip(PORTS, free_ports(len(PORTS)), strict=True)))
+    for user in USERS:
+        cloud.write_password(user, f"{user}-secret")
     try:
         yield cloud
     finally:
         for served in cloud.running:
             if served.process.returncode is None:
                 await served.kill()
-
-
-def without_hosts(place: Path, bus: str) -> str:
-    """The tables [database] and [bus] of a cloud on SQLite."""
-    return f'[database]\nurl = "sqlite:{place}/database"\n[bus]\nurl = "{bus}"'

@@ -7,7 +7,7 @@ from pathlib import Path
 import aiohttp
 import pytest
 from tests.rabbitmq import a_broker
-from tests.real.serving import APIS, spread, without_hosts
+from tests.real.serving import APIS, Spread, spread
 
 pytestmark = pytest.mark.timeout(300)
 
@@ -18,10 +18,19 @@ def bus() -> Iterator[str]:
         yield broker.url
 
 
+def on_sqlite(cloud: Spread, bus: str) -> Path:
+    place = cloud.place
+    database = f'url = "postgresql://moorage@127.0.0.1/moorage"\npassword_file = "{place}/database.password"'
+    broker = f'url = "amqp://moorage@127.0.0.1/moorage"\npassword_file = "{place}/bus.password"'
+    changes = {database: f'url = "sqlite:{place}"', broker: f'url = "{bus}"', "/var/lib/moorage": str(place)}
+    return cloud.write("control-plane.toml", changes)
+
+
 async def test_apis_find_each_other_whatever_order_they_start_in_and_end_when_told(tmp_path: Path, bus: str) -> None:
-    async with spread(tmp_path, without_hosts(tmp_path, bus)) as cloud:
+    async with spread(tmp_path) as cloud:
+        file = on_sqlite(cloud, bus)
         for what in reversed(APIS):
-            await cloud.start(what)
+            await cloud.start(what, file)
         await cloud.ready(*APIS)
         async with cloud.client() as admin:
             made = await admin.call("POST", "network", "/v2.0/networks", {"network": {"name": "private"}})
@@ -36,8 +45,9 @@ async def test_apis_find_each_other_whatever_order_they_start_in_and_end_when_to
 
 
 async def test_a_request_under_way_ends_well_when_its_process_is_told_to_stop(tmp_path: Path, bus: str) -> None:
-    async with spread(tmp_path, without_hosts(tmp_path, bus)) as cloud:
-        served = [await cloud.start(what) for what in ("identity", "image")]
+    async with spread(tmp_path) as cloud:
+        file = on_sqlite(cloud, bus)
+        served = [await cloud.start(what, file) for what in ("identity", "image")]
         await cloud.ready("identity", "image")
         async with cloud.client() as admin:
             body = {"name": "slow", "disk_format": "raw", "container_format": "bare"}
@@ -61,7 +71,7 @@ async def test_a_request_under_way_ends_well_when_its_process_is_told_to_stop(tm
                 may_go_on.set()
             assert uploading.result() == 204
             assert stopping.result() == [0]
-        await cloud.start("image")
+        await cloud.start("image", file)
         await cloud.ready("image")
         async with cloud.client() as admin:
             kept = await admin.call("GET", "image", f"/v2/images/{image}")

@@ -3,6 +3,7 @@
 import asyncio
 import json
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from hashlib import md5, sha512
 from typing import Any
 
@@ -52,7 +53,7 @@ class Front:
     def __init__(self, files: MemoryImages | None = None, max_size: int = 1 << 20) -> None:
         self.files = files or MemoryImages()
         store = DatabaseImageStore(open_sqlite(None, IMAGE))
-        self.service = ImageService(store, self.files, LoopClock(), max_size=max_size)
+        self.service = ImageService(store, self.files, LoopClock(), max_size=max_size, settle=0.0)
         app = make_app(self.service, Tokens())
         self.app = Mount(app)
         self.app.add("image", app)
@@ -450,6 +451,21 @@ async def test_what_a_crash_has_cut_is_taken_back_at_the_next_start() -> None:
         assert (await cloud.show(cut))["status"] == "queued"
         assert set(cloud.files.data) == {full}
     assert (await cloud.fill(cut)).status == 204
+
+
+async def test_a_second_process_that_starts_leaves_an_upload_under_way_alone() -> None:
+    cloud = Front()
+    id = await cloud.make()
+    second = replace(cloud.service)
+
+    async def parts() -> AsyncIterator[bytes]:
+        yield DATA
+        await second.recover()
+        yield DATA
+
+    await cloud.service.upload(WE, id, parts())
+    assert cloud.files.data == {ImageId(id): DATA + DATA}
+    assert (await cloud.show(id))["status"] == "active"
 
 
 async def test_an_image_without_formats_cannot_be_filled() -> None:

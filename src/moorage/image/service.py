@@ -6,6 +6,7 @@ kernel is told. Its own data is the root disk; it may be empty (size 0) when the
 are ami and ami then. That is what Glance calls an ami image.
 """
 
+import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -43,14 +44,26 @@ class ImageService:
     files: ImageFiles
     clock: Clock
     max_size: int = 64 << 30  # bytes in one image
+    settle: float = 0.5  # seconds from an upload's record to its first byte, or from its last to its record, and more
 
     async def recover(self) -> None:
-        """At start, before the first request: uploads that a crash has cut are as if they had never begun."""
+        """At start: uploads that a crash has cut are as if they had never begun. Those of other processes go on."""
+        cut = await self._cut_uploads()
+        if cut:
+            await asyncio.sleep(self.settle)
+            for image, upload in cut & await self._cut_uploads():
+                await self._give_up(image, upload)
+        await self.files.clean(self._known)
+
+    async def _cut_uploads(self) -> frozenset[tuple[ImageId, str]]:
+        """Those that nobody writes; one that has just begun, or just ended, may be among them."""
         images = await self.store.find(WE)
-        for image in images:
-            if image.status is ImageStatus.SAVING:
-                await self._give_up(image.id, image.upload)
-        await self.files.clean({image.id for image in images if image.status is not ImageStatus.SAVING})
+        written = await self.files.being_written()
+        saving = [image for image in images if image.status is ImageStatus.SAVING and image.id not in written]
+        return frozenset((image.id, image.upload) for image in saving)
+
+    async def _known(self) -> frozenset[ImageId]:
+        return frozenset(image.id for image in await self.store.find(WE))
 
     async def create(self, viewer: Viewer, body: Mapping[str, Any]) -> Image:
         """A new image without data. Raises Invalid, Forbidden, Conflict when the id is taken."""

@@ -1,6 +1,6 @@
 """Where the data of images is kept."""
 
-from collections.abc import AsyncGenerator, AsyncIterator, Set
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Set
 from typing import Protocol
 
 from moorage.domain.ids import ImageId
@@ -25,8 +25,11 @@ class ImageFiles(Protocol):
     async def delete(self, image: ImageId) -> None:
         """Repeatable. Raises Unavailable."""
 
-    async def clean(self, keep: Set[ImageId]) -> None:
-        """Remove all but the data of these images, and what interrupted writes have left; none may be under way.
+    async def being_written(self) -> Set[ImageId]:
+        """The images that are written now, by this process or another that shares the place. Raises Unavailable."""
 
-        Repeatable. Raises Unavailable.
+    async def clean(self, known: Callable[[], Awaitable[Set[ImageId]]]) -> None:
+        """Remove what interrupted writes have left, and all data but that of images that are `known`; which are is
+        asked once it is listed what is there, so that nothing that comes meanwhile is taken for a stranger's. What is
+        being written stays. Repeatable. Raises Unavailable, and what `known` raises.
         """

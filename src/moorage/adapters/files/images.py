@@ -2,8 +2,9 @@
 
 import asyncio
 import errno
+import fcntl
 import os
-from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Set
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterator, Set
 from contextlib import contextmanager, suppress
 from hashlib import md5, sha512
 from pathlib import Path
@@ -13,6 +14,7 @@ from uuid import uuid4
 from moorage.domain.errors import Full, NotFound, TooLarge, Unavailable
 from moorage.domain.ids import ImageId
 from moorage.domain.image import Written
+from moorage.kit.locking import is_locked
 from moorage.kit.translating import translating
 
 PIECE = 1 << 20  # bytes; worth a thread's round trip
@@ -63,10 +65,19 @@ class FileImages:
         with translating({OSError: Unavailable}, f"deleting the data of image {image}"):
             self._path(image).unlink(missing_ok=True)
 
-    async def clean(self, keep: Set[ImageId]) -> None:
+    async def being_written(self) -> Set[ImageId]:
+        with translating({OSError: Unavailable}, "looking for images that are written"):
+            parts = [path for path in self._directory.iterdir() if path.name.endswith(PARTIAL) and is_locked(path)]
+        return {ImageId(path.name.partition(".")[0]) for path in parts}
+
+    async def clean(self, known: Callable[[], Awaitable[Set[ImageId]]]) -> None:
         with translating({OSError: Unavailable}, "removing images that nobody knows"):
-            for path in self._directory.iterdir():
-                if path.name not in keep:
+            there = list(self._directory.iterdir())
+            keep = await known()
+            for path in there:
+                if path.name.endswith(PARTIAL):
+                    _remove_unless_locked(path)
+                elif path.name not in keep:
                     path.unlink(missing_ok=True)
 
     def _path(self, image: ImageId) -> Path:
@@ -83,6 +94,22 @@ def _storing(image: ImageId) -> Iterator[None]:
         raise kind(f"storing image {image}: {error.strerror or error}") from error
 
 
+def _locked(path: Path) -> BinaryIO:
+    """A new file, locked for as long as it is open: others see that somebody writes it."""
+    while True:
+        file = path.open("xb")
+        fcntl.flock(file, fcntl.LOCK_EX)
+        if path.exists():
+            return file
+        file.close()  # taken for a dead one's, and removed, before it was locked
+
+
+def _remove_unless_locked(path: Path) -> None:
+    with suppress(FileNotFoundError, BlockingIOError), path.open("rb") as file:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        path.unlink(missing_ok=True)
+
+
 class _Writing:
     """A file on its way; `store`, `end` are run in a thread, one after the other."""
 
@@ -93,7 +120,7 @@ class _Writing:
         self.md5 = md5(usedforsecurity=False)
         self.sha512 = sha512()
         self._path = path
-        self._file: BinaryIO = path.open("xb")
+        self._file: BinaryIO = _locked(path)
 
     def store(self) -> None:
         for part in self.waiting:

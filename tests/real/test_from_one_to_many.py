@@ -1,5 +1,5 @@
-"""A cloud spread over processes: the same boot over RabbitMQ and PostgreSQL, each process restarted under it, and
-nobody on the host with a privilege but the holder."""
+"""docs/from-one-to-many.md, with the files of deploy/: the same boot over RabbitMQ and PostgreSQL, several of each API,
+each process restarted under it, and nobody on the host with a privilege but the holder."""
 
 import asyncio
 import os
@@ -13,8 +13,8 @@ from typing import TypeVar
 import aiohttp
 import pytest
 import pytest_asyncio
-from tests.real.hosting import HOST, Cloud, a_cloud
-from tests.real.serving import ON_HOSTS, Served
+from tests.real.hosting import HOST, Cloud, a_cloud, command
+from tests.real.serving import APIS, ON_HOSTS, Served
 
 from moorage.app.client import Client, Json
 from moorage.app.results import hop_times
@@ -78,7 +78,7 @@ class Running:
         assert device_name(PortId(port["id"])) not in await self.cloud.machine.outer.links(ROOT)
 
     def console(self, server: str) -> str:
-        log = self.cloud.machine.place / "compute" / "hosts" / HOST / "guests" / server / "console.log"
+        log = self.cloud.machine.place / "c" / "hosts" / HOST / "guests" / server / "console.log"
         return log.read_text() if log.exists() else ""
 
     async def restart(self, what: str, *, how: signal.Signals = signal.SIGTERM) -> None:
@@ -100,6 +100,14 @@ async def running() -> AsyncIterator[Running]:
             yield Running(cloud, served, admin, image, made["id"])
         codes = await cloud.spread.stop()
         assert codes == [0] * len(codes)
+
+
+async def test_the_files_are_fine_and_what_they_say_is_shown_without_secrets(running: Running) -> None:
+    for file, services in ((running.cloud.apis_file, APIS), (running.cloud.host_file, ON_HOSTS)):
+        assert f"is fine for {', '.join(services)}" in command("config", "check", str(file))
+        shown = command("config", "show", str(file))
+        assert "(hidden)" in shown
+        assert not [secret for secret in ("nova-secret", "admin-secret", "not-asked-for") if secret in shown]
 
 
 async def test_nobody_on_the_host_has_a_privilege_but_the_holder(running: Running) -> None:
@@ -188,3 +196,20 @@ async def test_each_process_may_be_restarted_while_servers_are_asked_for(running
         body = await running.ended(server)
         assert body["status"] == "ACTIVE", body.get("fault")
     await asyncio.gather(*map(running.delete, servers))
+
+
+async def test_two_of_each_api_share_a_port_and_one_of_them_may_die(running: Running) -> None:
+    spread = running.cloud.spread
+    seconds = [await running.cloud.start(what) for what in APIS]
+    await running.until(lambda: _all_serve(seconds))
+    servers = [await running.boot(f"shared-{number}") for number in range(4)]
+    codes = await spread.stop(seconds[:2]) + await spread.stop(seconds[2:], how=signal.SIGKILL)
+    assert codes == [0, 0, -signal.SIGKILL, -signal.SIGKILL]
+    for server in servers:
+        body = await running.ended(server)
+        assert body["status"] == "ACTIVE", body.get("fault")
+    await asyncio.gather(*map(running.delete, servers))
+
+
+async def _all_serve(served: Sequence[Served]) -> bool:
+    return all('"serving"' in one.log.read_text() for one in served)
