@@ -209,6 +209,23 @@ async def test_one_slow_message_does_not_hold_up_the_next(bus: Interruptible) ->
             await slow
 
 
+async def test_an_answer_that_comes_too_late_goes_nowhere(bus: Interruptible) -> None:
+    answered = asyncio.Event()
+
+    async def handler(message: Message) -> Message:
+        if message == ConsoleWanted(server="slow"):
+            await asyncio.sleep(0.3)
+            answered.set()
+            return Console(output=b"too late")
+        return Console(output=b"in time")
+
+    async with served(bus, "q", handler):
+        with pytest.raises(Unavailable, match="did not answer"):
+            await bus.call("q", ConsoleWanted(server="slow"), timeout=0.1)
+        await answered.wait()
+        assert await bus.call("q", ConsoleWanted(server="quick"), timeout=5) == Console(output=b"in time")
+
+
 async def test_what_a_handler_does_ends_neither_its_server_nor_another_message(bus: Interruptible) -> None:
     """It may raise anything, cancel itself, or answer with what is no message."""
 

@@ -40,3 +40,9 @@ def test_a_line_for_people_is_a_sentence_with_its_values_behind(tmp_path: Path) 
     assert first[12:] == ' info     hop 3 of 10: plugged  server=web why="it was\\nso"'
     assert second.endswith("error    it failed")
     assert trace[-1] == "ValueError: no"
+
+
+def test_a_broker_that_is_away_does_not_fill_the_log_with_what_its_client_says_at_each_try(tmp_path: Path) -> None:
+    with logging_to(path := tmp_path / "log"):
+        logging.getLogger("aiormq.connection").error("error when creating transport")
+    assert path.read_text() == ""

@@ -77,6 +77,9 @@ _RENDERING: Mapping[LogFormat, Sequence[Processor]] = {
 }
 
 
+_QUIET = ("aiormq", "aio_pika")  # each try to connect, each trace; that the bus is lost and back we say ourselves, once
+
+
 def _log_by(handler: logging.Handler) -> None:
     root = logging.getLogger()
     for before in list(root.handlers):
@@ -84,3 +87,5 @@ def _log_by(handler: logging.Handler) -> None:
         before.close()
     root.addHandler(handler)
     root.setLevel(logging.INFO)
+    for name in _QUIET:
+        logging.getLogger(name).setLevel(logging.CRITICAL)

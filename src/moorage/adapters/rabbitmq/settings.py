@@ -42,8 +42,9 @@ class RabbitSettings:
             context = ssl.create_default_context(cafile=self.ca)
             if self.certificate is not None:
                 context.load_cert_chain(self.certificate, self.key)
-        except OSError as error:  # ssl.SSLError is one
-            raise Invalid(f"the bus's certificates cannot be read: {error}") from error
+        except OSError as error:  # ssl.SSLError is one; none says which file
+            named = ", ".join(str(file) for file in (self.ca, self.certificate, self.key) if file is not None)
+            raise Invalid(f"the bus's certificates cannot be read, one of {named}: {error}") from error
         return context
 
 
