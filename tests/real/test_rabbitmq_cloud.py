@@ -8,8 +8,11 @@ from pathlib import Path
 
 import aio_pika
 import pytest
+from tests.rabbitmq import a_vhost, url
+from tests.real.ordinary_user import an_ordinary_users_shell
 from tests.shell import Shell, a_shell, steps
 
+from moorage.adapters.rabbitmq.broker import PrivateBroker
 from moorage.app.buses import url_of_own_broker
 from moorage.app.client import logged_in
 from moorage.app.clouds_yaml import MEMBER, account_in
@@ -62,6 +65,35 @@ def test_the_demo_tells_how_each_hop_crossed_the_bus_and_leaves_no_broker(shell:
     assert [pid for pid in mentioning(shell.temporary) if pid != os.getpid()] == []
 
 
+def test_an_ordinary_user_has_a_broker_too() -> None:
+    with an_ordinary_users_shell(54322) as shell:
+        result = shell.json("demo", "--host-kind", "simulated", "--bus", "rabbitmq")
+        assert result["server_status"] == "ACTIVE"
+        assert [hop["hop"] for hop in result["hops"] if "bus" in hop] == ["bound", "seen", "ready", "heard", "woken"]
+        assert shell.left() == []
+
+
+async def test_a_cloud_on_a_rabbitmq_that_is_there(shell: Shell, broker: PrivateBroker) -> None:
+    """Its demo never: that would serve the queues of whatever cloud is on it."""
+    shell.environ["MOORAGE_BUS"] = url(broker, a_vhost(broker))
+    started = shell.moorage("up", "--host-kind", "simulated", "--detach", "--listen", "127.0.0.1:0")
+    assert started.returncode == 0, started.stderr
+    try:
+        async with logged_in(account_in(state_of(shell).clouds_yaml, MEMBER)) as client:
+            server = await client.create_server("s", image="moorage-guest", flavor="m1.tiny", network="private")
+            until = time.monotonic() + LIMIT
+            while (body := await client.server(server)) is None or body["status"] != "ACTIVE":
+                assert time.monotonic() < until
+        assert shell.json("bus", "dead") == {"dead_letters": []}
+        shown = shell.json("timeline", server, "--os-cloud", "moorage-admin")
+        assert [hop["hop"] for hop in shown["hops"] if "bus" in hop] == ["bound", "seen", "ready", "heard", "woken"]
+        shown = shell.json("timeline", "s")
+        assert [hop["hop"] for hop in shown["hops"] if "bus" in hop] == []  # queues bear hosts' names
+        assert "bus" not in shell.json("demo", "--host-kind", "simulated")["hops"][1]
+    finally:
+        shell.moorage("down", "--purge")
+
+
 def test_without_a_rabbitmq_one_line_says_what_to_do(shell: Shell) -> None:
     ended = shell.moorage("bus", "dead")
     assert ended.returncode == 1
@@ -73,8 +105,8 @@ def test_without_a_rabbitmq_one_line_says_what_to_do(shell: Shell) -> None:
 
 async def test_dead_letters_are_listed_requeued_and_dropped(up: Shell) -> None:
     assert up.moorage("bus", "dead").stdout == "no dead letters\n"
-    url = url_of_own_broker(state_of(up).cloud / "rabbitmq")
-    connection = await aio_pika.connect(url)
+    own = url_of_own_broker(state_of(up).cloud / "rabbitmq")
+    connection = await aio_pika.connect(own)
     channel = await connection.channel()
     services = await channel.get_exchange("moorage.services")
     for body in (b"no \x1b[31mJSON", encode(Envelope(body=Facts(facts=())))):

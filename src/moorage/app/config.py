@@ -12,7 +12,6 @@ from msgspec import Meta
 
 from moorage.domain.errors import Invalid
 
-MEMORY, RABBITMQ = "memory", "rabbitmq"  # buses that need no URL
 LONGEST_TIMEOUT = 86_400.0  # seconds, of vif_plugging_timeout
 
 
@@ -26,6 +25,15 @@ class LogFormat(StrEnum):
     PEOPLE = "people"  # one line for a reader
     JSON = "json"  # one object a line, for programs
 
+
+class BusKind(StrEnum):
+    """Buses that need no URL."""
+
+    MEMORY = "memory"
+    RABBITMQ = "rabbitmq"
+
+
+MEMORY, RABBITMQ = BusKind.MEMORY.value, BusKind.RABBITMQ.value
 
 _Latency = Annotated[float, Meta(ge=0.0, le=60.0)]
 _PostgresUrl = Annotated[str, Meta(pattern="^postgres(ql)?://")]

@@ -6,15 +6,16 @@ from typing import TYPE_CHECKING
 
 import typer
 
+from moorage.app.config import BusKind
 from moorage.cli.called import called
-from moorage.cli.options import Bus, Json, Kind
+from moorage.cli.options import Json, Kind, OwnBus
 from moorage.cli.output import BOLD, NONE, Output, output
 
 if TYPE_CHECKING:
     from moorage.app.demo import Shown
 
 
-def command(host_kind: Kind = None, bus: Bus = None, json: Json = None) -> None:
+def command(host_kind: Kind = None, bus: OwnBus = BusKind.MEMORY, json: Json = None) -> None:
     """Boot one guest and show the ten hops.
 
     In a cloud of its own, of which nothing is left behind.

@@ -8,7 +8,7 @@ from typing import Annotated, TypeVar
 
 import typer
 
-from moorage.app.config import MEMORY, RABBITMQ, HostKind
+from moorage.app.config import MEMORY, RABBITMQ, BusKind, HostKind
 from moorage.app.state import parse_listen
 from moorage.domain.errors import Invalid
 
@@ -118,4 +118,8 @@ Bus = Annotated[
         help="What services and hosts talk over: a RabbitMQ of its own, or the one at amqp://USER:PASSWORD@HOST/VHOST "
         "(better in MOORAGE_BUS, if it has a password) [memory].",
     ),
+]
+OwnBus = Annotated[
+    BusKind,
+    typer.Option("--bus", help="What services and hosts talk over: memory, or a RabbitMQ that ends with the cloud."),
 ]

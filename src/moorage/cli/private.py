@@ -4,7 +4,7 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
-from moorage.app.config import MEMORY, CloudSettings, HostKind
+from moorage.app.config import BusKind, CloudSettings, HostKind
 from moorage.cli.output import Output
 
 if TYPE_CHECKING:
@@ -37,7 +37,7 @@ def private_settings(
     *,
     vif_plugging_timeout: float = 300.0,
     vif_plugging_is_fatal: bool = True,
-    bus: str | None = None,
+    bus: BusKind = BusKind.MEMORY,
 ) -> CloudSettings:
     """Settings of a private cloud; its place and port are chosen when it starts."""
     from moorage.app.state import default_cache_dir
@@ -48,7 +48,7 @@ def private_settings(
         port=0,
         vif_plugging_timeout=vif_plugging_timeout,
         vif_plugging_is_fatal=vif_plugging_is_fatal,
-        bus=bus or MEMORY,
+        bus=bus.value,
         cache_dir=default_cache_dir(),
     )
 
