@@ -98,6 +98,9 @@ def test_without_a_rabbitmq_one_line_says_what_to_do(shell: Shell) -> None:
     ended = shell.moorage("bus", "dead")
     assert ended.returncode == 1
     assert ended.stderr.strip().endswith("name one by --bus amqp://USER:PASSWORD@HOST/VHOST, or MOORAGE_BUS")
+    nobody = shell.moorage("up", "--host-kind", "simulated", "--bus", "amqp://u@127.0.0.1:1/v")
+    assert nobody.returncode == 1
+    assert "connecting to the bus at 127.0.0.1:1" in nobody.stderr
     wrong = shell.moorage("up", "--bus", "http://x")
     assert wrong.returncode == 2
     assert "amqp://USER@HOST/VHOST" in wrong.stderr

@@ -20,11 +20,13 @@ async def open_bus(
     if bus == MEMORY:
         return MemoryBus(), ()
     from moorage.adapters.rabbitmq.broker import private_broker
-    from moorage.adapters.rabbitmq.bus import RabbitBus
+    from moorage.adapters.rabbitmq.bus import RabbitBus, try_connecting
     from moorage.adapters.rabbitmq.settings import settings_of
 
     if bus != RABBITMQ:
-        rabbit = RabbitBus(settings_of(bus))
+        settings = settings_of(bus)
+        await try_connecting(settings)
+        rabbit = RabbitBus(settings)
         return rabbit, [("bus", rabbit.run)]
     progress("starting RabbitMQ …")
     broker = await stack.enter_async_context(private_broker(place))

@@ -13,7 +13,7 @@ from moorage.adapters.rabbitmq.foreign import started
 from moorage.adapters.rabbitmq.link import Link, Parcel
 from moorage.adapters.rabbitmq.serving import Serving, Ways
 from moorage.adapters.rabbitmq.settings import RabbitSettings
-from moorage.domain.errors import Invalid, NotFound, Unavailable
+from moorage.domain.errors import Invalid, MoorageError, NotFound, Unavailable
 from moorage.kit.log_context import request_id
 from moorage.seams.bus import Handler
 from moorage.wire.crossings import note_sent
@@ -74,7 +74,7 @@ class RabbitBus:
                 await self._now().send(crossing, parcel)
         except TimeoutError:
             raise Unavailable(f"the bus has not taken {parcel.kind} for {queue} within {TAKEN_WITHIN:g} s") from None
-        except Unavailable as error:
+        except MoorageError as error:  # whatever it is to the adapter, to who sends it is: not now
             raise Unavailable(f"{parcel.kind} for {queue}: {error.message}") from error
         note_sent(crossing)
 
@@ -86,7 +86,7 @@ class RabbitBus:
                 raw = await link.call(crossing, parcel)
         except TimeoutError:
             raise Unavailable(f"{queue} did not answer {kind} within {timeout:g} s") from None
-        except Unavailable as error:
+        except MoorageError as error:
             raise Unavailable(f"{kind} for {queue}: {error.message}") from error
         note_sent(crossing)
         body = decode(raw).body
@@ -164,6 +164,16 @@ class RabbitBus:
         while (link := self._link) is None or link.lost.done():
             await self._next.wait()
         return link
+
+
+async def try_connecting(settings: RabbitSettings) -> None:
+    """For who shall be told at once what is wrong. Raises Unavailable, Invalid."""
+    async with asyncio.TaskGroup() as group:
+        trying = started(group, connect(settings, settings.ssl_context()))
+        await asyncio.wait([trying])
+        if trying.exception() is None:
+            await trying.result().close()
+    trying.result()
 
 
 def _sealed(message: Message) -> bytes:
