@@ -86,6 +86,11 @@ async def _restart_compute_at(hop: Hop, scene: Scene) -> None:
     compute.start()
 
 
+async def _rebuild(scene: Scene) -> None:
+    row = await scene.row()
+    await scene.act({"rebuild": {"imageRef": row.image}}, unless=lambda after: after.attempt > row.attempt)
+
+
 def _each(what: str, act: Callable[[Hop, Scene], Awaitable[None]], hops: tuple[Hop, ...], ends: str) -> list[Tale]:
     return [Tale(f"{what} once {hop}", partial(act, hop), ends) for hop in hops]
 
@@ -98,6 +103,7 @@ TALES = [
     Tale("pause", _pause, "paused", _active),
     Tale("unpause", _unpause, "active", _paused),
     Tale("hard reboot", _reboot, "active", _active),
+    Tale("rebuild", _rebuild, "active", _active),
     *_each("deleted", _delete_at, (Hop.ASKED, Hop.BOUND, Hop.PLUGGED, Hop.WIRED, Hop.HEARD), "deleted"),
     *_each("agent restarted", _restart_agent_at, (Hop.PLUGGED, Hop.SEEN, Hop.WIRED), "active"),
     *_each("compute restarted", _restart_compute_at, (Hop.BOUND, Hop.PLUGGED, Hop.WOKEN, Hop.RUNNING), "active"),

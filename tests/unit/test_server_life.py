@@ -30,6 +30,7 @@ ACTS = (
     ServerEvent.UNPAUSE,
     ServerEvent.SUSPEND,
     ServerEvent.RESUME,
+    ServerEvent.REBUILD,
     ServerEvent.DELETE,
 )
 HOSTS_WORDS = tuple(event for event in ServerEvent if event not in ACTS)
@@ -42,6 +43,7 @@ DONE = {  # the job under way -> how its host may say that it has ended
     Job.UNPAUSE: {ServerEvent.UNPAUSED, ServerEvent.FAILED},
     Job.SUSPEND: {ServerEvent.SUSPENDED, ServerEvent.FAILED},
     Job.RESUME: {ServerEvent.RESUMED, ServerEvent.FAILED},
+    Job.REBUILD: {ServerEvent.BOOTED, ServerEvent.REBUILT, ServerEvent.FAILED},
     Job.DELETE: {ServerEvent.DELETED},
 }
 

@@ -16,7 +16,7 @@ from moorage.compute.sweeping import Sweeper
 from moorage.domain.errors import Exhausted, NotFound, Unavailable, VirtualInterfaceCreateException
 from moorage.domain.events import EventName
 from moorage.domain.ids import PortId, ServerId
-from moorage.domain.server import Job, PowerState, Server, ServerEvent, has_guest, job_of
+from moorage.domain.server import Job, PowerState, Server, ServerEvent, VmState, has_guest, job_of
 from moorage.kit.per_key import PerKey
 from moorage.kit.supervise import supervise
 from moorage.seams.bus import Bus
@@ -129,6 +129,12 @@ class ComputeHost:
                 await self._in_place(server, self.boot.hypervisor.pause, ServerEvent.SUSPENDED)
             case Job.RESUME:
                 await self._in_place(server, self.boot.hypervisor.unpause, ServerEvent.RESUMED)
+            case Job.REBUILD:
+                await for_ever(partial(self.boot.clear_host, server.id))  # with its disk; its ports stay
+                if server.life.vm is VmState.STOPPED:
+                    await self._finish(server, ServerEvent.REBUILT)  # its next start makes the guest
+                else:
+                    await self._up(server, keeps_guest=True)
             case Job.STOP:
                 await self._stop(server)
             case Job.DELETE:

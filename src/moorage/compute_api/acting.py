@@ -34,6 +34,7 @@ NAMES = {
     ServerEvent.UNPAUSE: ("unpause", "compute_unpause_instance"),
     ServerEvent.SUSPEND: ("suspend", "compute_suspend_instance"),
     ServerEvent.RESUME: ("resume", "compute_resume_instance"),
+    ServerEvent.REBUILD: ("rebuild", "rebuild_instance"),
     ServerEvent.DELETE: ("delete", "compute_terminate_instance"),
 }
 REBOOT_TYPES = {ServerEvent.REBOOT_SOFT: "SOFT", ServerEvent.REBOOT_HARD: "HARD"}
@@ -56,21 +57,36 @@ class Acting:
         project = None if caller.is_admin else caller.require_project()
         return await self.store.show(ServerId(server), project=project)
 
-    async def do(self, server: str, event: ServerEvent, caller: Caller, request_id: str) -> None:
-        """Stop, start, reboot, pause or suspend and back. Raises NotFound, Conflict."""
+    async def do(
+        self,
+        server: str,
+        event: ServerEvent,
+        caller: Caller,
+        request_id: str,
+        *,
+        change: Callable[[Server], Server] = lambda row: row,
+    ) -> Server:
+        """Have its host act on it; `change` is made in the same transaction. Raises NotFound, Conflict."""
         await self.own(server, caller)
         now = self.clock.now()
         generation = Generation(self.new_id().replace("-", ""))
-        rule = partial(asked_of_host, event=event, caller=caller, generation=generation, request_id=request_id, now=now)
+
+        def rule(row: Server) -> Server:
+            asked = asked_of_host(
+                row, event=event, caller=caller, generation=generation, request_id=request_id, now=now
+            )
+            return change(asked)
+
         begins = partial(begun, event=event, caller=caller, request_id=request_id, now=now)
         after = await self.store.update(ServerId(server), rule, begins=begins)
         if after.generation == generation:
             self._tell_asked(after)
         assert after.host is not None  # or it was a Conflict
         await self.placer.tell(after, after.host)
+        return after
 
     def _tell_asked(self, server: Server) -> None:
-        """A start or a hard reboot is a boot of its own: a new generation, and its hops."""
+        """A start, a hard reboot or a rebuild is a boot of its own: a new generation, and its hops."""
         self.timeline.tell(fact_of(server, Hop.ASKED, wall=self.clock.now(), monotonic=self.clock.monotonic()))
 
     async def delete(self, server: str, caller: Caller, request_id: str) -> None:
@@ -172,7 +188,8 @@ def asked_of_host(
 ) -> Server:
     """The server after an act was accepted that its host has to carry out. Raises Conflict."""
     require_unlocked(server, caller)
-    if event in {ServerEvent.START, ServerEvent.REBOOT_HARD}:
+    is_boot = event in {ServerEvent.START, ServerEvent.REBOOT_HARD, ServerEvent.REBUILD}
+    if is_boot and (event, server.life.vm) != (ServerEvent.REBUILD, VmState.STOPPED):  # which stays off
         after = brought_up(server, event, generation, now)
     else:
         after = moved(server, event, now)

@@ -1,6 +1,6 @@
 """POST /servers: everything that can be said at once, then the rows, committed (hop asked)."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -44,6 +44,11 @@ class Limits:
     metadata_items: int = 128
     key_pairs: int = 100
 
+    def require_metadata(self, metadata: Mapping[str, str]) -> None:
+        """Raises Exhausted for more items than a server may have."""
+        if 0 <= self.metadata_items < len(metadata):
+            raise Exhausted(f"Maximum number of metadata items exceeds {self.metadata_items}")
+
 
 @dataclass(frozen=True)
 class Asking:
@@ -65,11 +70,10 @@ class Asking:
         count = counted(wanted)
         zone, host = placed_where(wanted, caller)
         flavor = await self._flavor(wanted, caller, project)
-        image = await self._image(wanted, project)
+        image = await shown_image(self.images, image_of(wanted), project)
         require_fitting(flavor, image)
-        if 0 <= self.limits.metadata_items < len(wanted.metadata):
-            raise Exhausted(f"Maximum number of metadata items exceeds {self.limits.metadata_items}")
-        key = await self._key(wanted, caller)
+        self.limits.require_metadata(wanted.metadata)
+        key = await public_key(self.store, wanted.key_name, caller)
         groups = await self._groups(wanted, project)
         nics = await self._nics(wanted, caller, project, count)
         now = self.clock.now()
@@ -133,24 +137,6 @@ class Asking:
         if not is_open and project not in await self.store.flavor_access(flavor_id):
             raise Invalid(f"Flavor {flavor_id} could not be found.")
         return flavor
-
-    async def _image(self, wanted: ServerWanted, project: ProjectId) -> ImageInfo:
-        ref = image_of(wanted)
-        try:
-            image = await self.images.show(ImageId(ref), project)
-        except (NotFound, Invalid) as error:
-            raise Invalid(f"Image {ref} could not be found.") from error
-        if image.status != "active":
-            raise Invalid(f"Image {ref} is not active.")
-        return image
-
-    async def _key(self, wanted: ServerWanted, caller: Caller) -> str | None:
-        if wanted.key_name is None:
-            return None
-        try:
-            return (await self.store.keypair(caller.user, wanted.key_name)).public_key
-        except NotFound as error:
-            raise Invalid("Invalid key_name provided.") from error
 
     async def _groups(self, wanted: ServerWanted, project: ProjectId) -> Sequence[str]:
         names = [group.name for group in wanted.security_groups]
@@ -218,3 +204,24 @@ class Asking:
             return ()
         require_subnet(found[0])
         return (RequestedNic(network=found[0].id),)
+
+
+async def shown_image(images: ImageApi, image: str, project: ProjectId) -> ImageInfo:
+    """An image that the project may boot from. Raises Invalid."""
+    try:
+        found = await images.show(ImageId(image), project)
+    except (NotFound, Invalid) as error:
+        raise Invalid(f"Image {image} could not be found.") from error
+    if found.status != "active":
+        raise Invalid(f"Image {image} is not active.")
+    return found
+
+
+async def public_key(store: ServerStore, name: str | None, caller: Caller) -> str | None:
+    """Of one of the caller's keypairs; None when none is named. Raises Invalid."""
+    if name is None:
+        return None
+    try:
+        return (await store.keypair(caller.user, name)).public_key
+    except NotFound as error:
+        raise Invalid("Invalid key_name provided.") from error

@@ -9,6 +9,7 @@ from moorage.compute_api.acting import Acting
 from moorage.compute_api.asking import Asking, Limits
 from moorage.compute_api.external_events import Hearing
 from moorage.compute_api.placing import Placer
+from moorage.compute_api.rebuilding import Rebuilding
 from moorage.compute_api.records import Records
 from moorage.kit.supervise import supervise
 from moorage.seams.bus import Bus
@@ -57,8 +58,16 @@ class ComputeApiService:
         return Acting(self.store, self.bus, self.clock, self.timeline, self.placer, self.new_id)
 
     @cached_property
+    def rebuilding(self) -> Rebuilding:
+        return Rebuilding(self.acting, self.store, self.images, self.limits)
+
+    @cached_property
     def hearing(self) -> Hearing:
         return Hearing(self.store, self.bus, self.clock, self.timeline)
+
+    def new_password(self) -> str:
+        """An `adminPass`, as answers must have one; no guest is told it."""
+        return self.new_id().replace("-", "")[:12]
 
     async def run(self) -> Never:
         """Answer hosts and place servers until cancelled."""

@@ -3,8 +3,9 @@
 import base64
 import binascii
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from ipaddress import AddressValueError, IPv4Address, IPv6Address
+from typing import Any
 from uuid import UUID
 
 from msgspec import UNSET, UnsetType
@@ -15,7 +16,7 @@ from moorage.domain.ids import HostName, NetworkId, PortId, ProjectId
 from moorage.domain.server import Flavor, RequestedNic
 from moorage.seams.image_api import ImageInfo
 from moorage.seams.network_api import NetworkInfo
-from moorage.wire.compute import SINCE, BlockDevice, NetworkWanted, ServerWanted
+from moorage.wire.compute import SINCE, BlockDevice, NetworkWanted, Rebuild, ServerChange, ServerWanted
 
 ZONE = "nova"
 MOST_AT_ONCE = 1000  # servers, asked for in one request
@@ -54,6 +55,23 @@ def require_hostname(hostname: str | UnsetType, minor: int) -> None:
     form = rf"{part}(\.{part})*" if minor >= 94 else part
     if not isinstance(hostname, UnsetType) and not re.fullmatch(form, hostname):
         raise Invalid(f"Invalid input for field/attribute hostname. Value: {hostname}.")
+
+
+def changes_of(change: ServerChange | Rebuild, minor: int) -> Mapping[str, Any]:
+    """The fields of a server that a PUT or a rebuild changes. Raises Invalid."""
+    given = {key: getattr(change, key) for key in ("name", "description", "hostname", "disk_config")}
+    for key, first in (("description", 19), ("hostname", 90)):
+        if given[key] is not UNSET and minor < first:
+            raise Invalid(f"Additional properties are not allowed ('{key}' was unexpected)")
+    require_hostname(change.hostname, minor)
+    changes = {key: value for key, value in given.items() if value is not UNSET}
+    if "name" in changes and (not changes["name"].strip() or not changes["name"].isprintable()):
+        raise Invalid("Invalid input for field/attribute name.")
+    for key, checked in (("access_ip_v4", checked_v4), ("access_ip_v6", checked_v6)):
+        value = getattr(change, key)
+        if value is not UNSET:
+            changes[key] = checked(value)
+    return changes
 
 
 def counted(wanted: ServerWanted) -> int:
@@ -107,14 +125,27 @@ def image_of(wanted: ServerWanted) -> str:
     if wanted.old_block_devices is not UNSET and wanted.old_block_devices:
         raise Invalid(NO_VOLUMES)
     ref = wanted.image_ref if not isinstance(wanted.image_ref, UnsetType) else ""
-    ref = ref.rstrip("/").rsplit("/", 1)[-1]
+    ref = last_part(ref)
     if wanted.block_devices:
         ref = image_of_device(wanted.block_devices, ref)
-    if not ref:
-        raise Invalid("Invalid imageRef provided." if not wanted.block_devices else NO_VOLUMES)
-    if not is_uuid(ref):
-        raise Invalid(f"Invalid image {ref}: it is not a UUID.")
-    return ref
+    if not ref and wanted.block_devices:
+        raise Invalid(NO_VOLUMES)
+    return image_named(ref)
+
+
+def last_part(ref: str) -> str:
+    """The id in a reference, which may be a URL."""
+    return ref.rstrip("/").rsplit("/", 1)[-1]
+
+
+def image_named(ref: str) -> str:
+    """The image's id in a reference to it. Raises Invalid."""
+    image = last_part(ref)
+    if not image:
+        raise Invalid("Invalid imageRef provided.")
+    if not is_uuid(image):
+        raise Invalid(f"Invalid image {image}: it is not a UUID.")
+    return image
 
 
 def image_of_device(devices: Sequence[BlockDevice], ref: str) -> str:

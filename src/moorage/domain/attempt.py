@@ -62,7 +62,7 @@ def placed(server: Server, host: HostName, generation: Generation, now: datetime
 
 
 def brought_up(server: Server, event: ServerEvent, generation: Generation, now: datetime) -> Server:
-    """The server after START, REBOOT_HARD or HOST_CAME_BACK: a new attempt on its own host. Raises Conflict."""
+    """The server after what makes its guest boot again: a new attempt on its own host. Raises Conflict."""
     return replace(
         moved(server, event, now),
         attempt=server.attempt + 1,

@@ -32,6 +32,7 @@ class TaskState(StrEnum):
     UNPAUSING = "unpausing"
     SUSPENDING = "suspending"
     RESUMING = "resuming"
+    REBUILDING = "rebuilding"
     DELETING = "deleting"
 
 
@@ -55,6 +56,7 @@ class ServerEvent(StrEnum):
     UNPAUSE = "unpause"
     SUSPEND = "suspend"
     RESUME = "resume"
+    REBUILD = "rebuild"
     DELETE = "delete"
     BOOTED = "booted"
     STOPPED = "stopped"
@@ -63,6 +65,7 @@ class ServerEvent(StrEnum):
     UNPAUSED = "unpaused"
     SUSPENDED = "suspended"
     RESUMED = "resumed"
+    REBUILT = "rebuilt"
     FAILED = "failed"
     DELETED = "deleted"
     GUEST_ENDED = "guest ended"
@@ -102,6 +105,7 @@ NEXT: Mapping[tuple[VmState, TaskState | None, ServerEvent], Life] = {
     (_V.ACTIVE, None, _E.STOP): Life(_V.ACTIVE, _T.POWERING_OFF, _P.RUNNING),
     (_V.ERROR, None, _E.STOP): Life(_V.ERROR, _T.POWERING_OFF, _P.NOSTATE),
     (_V.STOPPED, None, _E.START): Life(_V.STOPPED, _T.POWERING_ON, _P.SHUTDOWN),
+    **{(vm, None, _E.REBUILD): Life(vm, _T.REBUILDING, _POWER[vm]) for vm in (_V.ACTIVE, _V.STOPPED, _V.ERROR)},
     **{(vm, None, action): Life(vm, task, _POWER[vm]) for vm, action, task, _, _ in _IN_PLACE},
     **{
         (vm, task, _E.REBOOT_HARD): Life(vm, _T.REBOOTING_HARD, power)
@@ -121,6 +125,9 @@ NEXT: Mapping[tuple[VmState, TaskState | None, ServerEvent], Life] = {
     },
     **{(vm, _T.POWERING_ON, _E.BOOTED): Life(_V.ACTIVE, None, _P.RUNNING) for vm in (_V.STOPPED, _V.ERROR)},
     **{(vm, _T.REBOOTING_HARD, _E.BOOTED): Life(_V.ACTIVE, None, _P.RUNNING) for vm in _POWER},
+    **{(vm, _T.REBUILDING, _E.BOOTED): Life(_V.ACTIVE, None, _P.RUNNING) for vm in (_V.ACTIVE, _V.ERROR)},
+    (_V.STOPPED, _T.REBUILDING, _E.REBUILT): Life(_V.STOPPED, None, _P.SHUTDOWN),
+    (_V.STOPPED, None, _E.REBUILT): Life(_V.STOPPED, None, _P.SHUTDOWN),  # told twice
     (_V.ACTIVE, None, _E.BOOTED): Life(_V.ACTIVE, None, _P.RUNNING),  # told twice: the first reply was lost
     **{(vm, _T.POWERING_OFF, _E.STOPPED): Life(_V.STOPPED, None, _P.SHUTDOWN) for vm in (_V.ACTIVE, _V.ERROR)},
     (_V.STOPPED, None, _E.STOPPED): Life(_V.STOPPED, None, _P.SHUTDOWN),  # told twice
@@ -274,6 +281,8 @@ def status(life: Life) -> str:
     match life.vm, life.task:
         case VmState.BUILDING, _:
             return "BUILD"
+        case _, TaskState.REBUILDING:
+            return "REBUILD"
         case VmState.ACTIVE, TaskState.REBOOTING:
             return "REBOOT"
         case VmState.ACTIVE, TaskState.REBOOTING_HARD:
@@ -308,6 +317,7 @@ class Job(StrEnum):
     UNPAUSE = "unpause"
     SUSPEND = "suspend"
     RESUME = "resume"
+    REBUILD = "rebuild"
     DELETE = "delete"
 
 
@@ -332,5 +342,7 @@ def job_of(life: Life) -> Job | None:
             return Job.SUSPEND
         case _, TaskState.RESUMING:
             return Job.RESUME
+        case _, TaskState.REBUILDING:
+            return Job.REBUILD
         case _:
             return None

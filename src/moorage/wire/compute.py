@@ -111,6 +111,32 @@ class Reboot(Body):
     type: str
 
 
+class Rebuild(Body):
+    image_ref: str = field(name="imageRef")
+    name: Name | UnsetType = UNSET
+    admin_pass: str | UnsetType = field(name="adminPass", default=UNSET)
+    metadata: Metadata | UnsetType = UNSET
+    preserve_ephemeral: bool | str | UnsetType = UNSET
+    access_ip_v4: str | UnsetType | None = field(name="accessIPv4", default=UNSET)
+    access_ip_v6: str | UnsetType | None = field(name="accessIPv6", default=UNSET)
+    disk_config: Literal["AUTO", "MANUAL"] | UnsetType = field(name="OS-DCF:diskConfig", default=UNSET)
+    personality: list[dict[str, str]] | UnsetType = UNSET
+    description: Annotated[str, Meta(max_length=255)] | UnsetType | None = UNSET
+    key_name: Name | UnsetType | None = UNSET
+    user_data: Annotated[str, Meta(max_length=65535)] | UnsetType | None = UNSET
+    trusted_image_certificates: list[str] | UnsetType | None = UNSET
+    hostname: Annotated[str, Meta(min_length=2, max_length=255)] | UnsetType = UNSET
+
+
+# JSON keys of a rebuild that came (or went) with a microversion 2.N: first, last
+REBUILD_SINCE: dict[str, tuple[int, int]] = {
+    "personality": (1, 56),
+    "key_name": (54, 999),
+    "user_data": (57, 999),
+    "trusted_image_certificates": (63, 999),
+}
+
+
 class ConsoleLength(Body):
     length: int | str | None = None
 

@@ -27,6 +27,7 @@ from moorage.compute_api.http.hosts import (
 from moorage.compute_api.http.keypairs import Keypairs, OneKeypair
 from moorage.compute_api.http.labels import Metadata, OneMetadata, OneTag, Tags
 from moorage.compute_api.http.quotas import AbsoluteLimits, EmptyList, QuotaDefaults, QuotaDetail, QuotaSet
+from moorage.compute_api.http.server_actions import Actions
 from moorage.compute_api.http.server_parts import (
     Addresses,
     InstanceActions,
@@ -37,7 +38,7 @@ from moorage.compute_api.http.server_parts import (
     ServerGroups,
     Volumes,
 )
-from moorage.compute_api.http.servers import Actions, OneServer, Servers, ServersDetail
+from moorage.compute_api.http.servers import OneServer, Servers, ServersDetail
 from moorage.compute_api.http.versions import OldVersion, OneVersion, Versions
 from moorage.compute_api.service import ComputeApiService
 from moorage.domain.caller import Caller, works_for_another
