@@ -29,7 +29,7 @@ from moorage.domain.ids import HostName, ImageId, NetworkId, PortId, ProjectId, 
 from moorage.domain.server import NicInfo, Server
 from moorage.kit.retry import retry
 from moorage.seams.image_api import ImageInfo
-from moorage.seams.network_api import NetworkInfo, NetworkPort
+from moorage.seams.network_api import GroupInfo, NetworkInfo, NetworkPort
 from moorage.wire.messages import (
     Console,
     ConsoleWanted,
@@ -76,7 +76,9 @@ class ModelNetwork:
 
     nets: dict[NetworkId, NetworkInfo] = field(default_factory=dict)
     known_ports: dict[PortId, NetworkPort] = field(default_factory=dict)
-    groups: dict[str, str] = field(default_factory=dict)  # name -> id
+    groups: dict[str, str] = field(
+        default_factory=lambda: {"default": "55555555-0000-4000-8000-000000000005"}
+    )  # name -> id
     deleted: list[PortId] = field(default_factory=list)
     unbound: list[PortId] = field(default_factory=list)
 
@@ -107,8 +109,8 @@ class ModelNetwork:
     async def live_agents(self) -> frozenset[HostName]:
         return frozenset()
 
-    async def security_groups(self, project: ProjectId, names: Sequence[str]) -> Sequence[str]:
-        known = {**self.groups, **{group: group for group in self.groups.values()}}
+    async def security_groups(self, project: ProjectId, names: Sequence[str]) -> Sequence[GroupInfo]:
+        known = {word: GroupInfo(id, name) for name, id in self.groups.items() for word in (name, id)}
         missing = [name for name in names if name not in known]
         if missing:
             raise NotFound(f"Unable to find security_group with name or id '{missing[0]}'")
@@ -135,6 +137,9 @@ class ModelNetwork:
     ) -> NetworkPort:
         self.known_ports[port.id] = replace(port, device_id=device, device_owner=owner, host=host, profile=profile)
         return self.known_ports[port.id]
+
+    async def set_groups(self, port: NetworkPort, groups: Sequence[str]) -> None:
+        self.known_ports[port.id] = replace(port, security_groups=tuple(groups))
 
     async def unbind_port(self, port: NetworkPort) -> None:
         self.known_ports[port.id] = replace(self.known_ports[port.id], device_id="", device_owner="", host="")

@@ -30,7 +30,7 @@ from moorage.domain.ids import FlavorId, ImageId, ProjectId, ServerId
 from moorage.domain.server import Flavor, RequestedNic, Server
 from moorage.seams.clock import Clock
 from moorage.seams.image_api import ImageApi, ImageInfo
-from moorage.seams.network_api import NetworkApi
+from moorage.seams.network_api import GroupInfo, NetworkApi
 from moorage.seams.server_store import Quota, ServerStore
 from moorage.seams.timeline import Timeline
 from moorage.wire.compute import CreateServer, ServerWanted
@@ -77,7 +77,7 @@ class Asking:
         groups = await self._groups(wanted, project)
         nics = await self._nics(wanted, caller, project, count)
         now = self.clock.now()
-        extra: dict[str, Any] = {"group_names": [group.name for group in wanted.security_groups]}
+        extra: dict[str, Any] = {"groups": [group.name for group in groups]} if groups else {}
         if wanted.availability_zone:
             extra["pinned_zone"] = zone
         if host is not None:
@@ -98,7 +98,7 @@ class Asking:
                 nics_wanted=nics,
                 request_id=request_id,
                 metadata=dict(wanted.metadata),
-                security_groups=tuple(groups),
+                security_groups=tuple(group.id for group in groups),
                 key_name=wanted.key_name,
                 key_data=key,
                 user_data=checked_user_data(wanted.user_data),
@@ -138,7 +138,7 @@ class Asking:
             raise Invalid(f"Flavor {flavor_id} could not be found.")
         return flavor
 
-    async def _groups(self, wanted: ServerWanted, project: ProjectId) -> Sequence[str]:
+    async def _groups(self, wanted: ServerWanted, project: ProjectId) -> Sequence[GroupInfo]:
         names = [group.name for group in wanted.security_groups]
         if not names or names == ["default"]:
             return ()  # the network gives each port its project's default group

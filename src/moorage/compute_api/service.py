@@ -8,6 +8,7 @@ from typing import Never
 from moorage.compute_api.acting import Acting
 from moorage.compute_api.asking import Asking, Limits
 from moorage.compute_api.external_events import Hearing
+from moorage.compute_api.grouping import Grouping
 from moorage.compute_api.placing import Placer
 from moorage.compute_api.rebuilding import Rebuilding
 from moorage.compute_api.records import Records
@@ -60,6 +61,10 @@ class ComputeApiService:
     @cached_property
     def rebuilding(self) -> Rebuilding:
         return Rebuilding(self.acting, self.store, self.images, self.limits)
+
+    @cached_property
+    def grouping(self) -> Grouping:
+        return Grouping(self.acting, self.network)
 
     @cached_property
     def hearing(self) -> Hearing:

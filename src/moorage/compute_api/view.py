@@ -172,8 +172,9 @@ def fault_view(server: Server, eye: Eye) -> Json:
 
 
 def group_names(server: Server) -> list[Json]:
-    """The security groups, as they were named by the caller; the project's default one when none was."""
-    names = server.extra.get("group_names") or (["default"] if server.nics_wanted else [])
+    """The security groups by name; the project's default one while no other was asked for."""
+    default = ["default"] if server.nics_wanted else []
+    names = server.extra.get("groups", server.extra.get("group_names") or default)  # group_names: of earlier versions
     return [{"name": name} for name in names]
 
 

@@ -45,6 +45,12 @@ class NetworkInfo:
     subnets: tuple[str, ...]
 
 
+@dataclass(frozen=True)
+class GroupInfo:
+    id: str
+    name: str
+
+
 class NetworkApi(Protocol):
     """Every call ends within 10 s. All raise Unavailable; 4xx come as Invalid, NotFound, Conflict, Exhausted."""
 
@@ -62,8 +68,8 @@ class NetworkApi(Protocol):
     ) -> Sequence[NetworkPort]:
         """The ports with these ids that exist, or a server's, or all that are bound to a host; one request for all."""
 
-    async def security_groups(self, project: ProjectId, names: Sequence[str]) -> Sequence[str]:
-        """The ids of a project's groups, each given by name or id. Raises NotFound for one it has not."""
+    async def security_groups(self, project: ProjectId, names: Sequence[str]) -> Sequence[GroupInfo]:
+        """A project's groups in this order, each given by id or name. Raises NotFound for one it has not."""
 
     async def live_agents(self) -> frozenset[HostName]:
         """The hosts with an L2 agent that the network has heard of late."""
@@ -86,6 +92,9 @@ class NetworkApi(Protocol):
         self, port: NetworkPort, *, device: ServerId, owner: str, host: HostName, profile: Mapping[str, Any]
     ) -> NetworkPort:
         """Bind an existing port as it was last read. `profile` is merged into the port's own. Raises Stale."""
+
+    async def set_groups(self, port: NetworkPort, groups: Sequence[str]) -> None:
+        """Give a port, as it was last read, these security groups and no others. Raises Stale, NotFound."""
 
     async def unbind_port(self, port: NetworkPort) -> None:
         """Take device, owner, host and our profile keys off a port as it was last read. Raises Stale, NotFound."""

@@ -10,7 +10,7 @@ from moorage.domain.errors import NotFound, Unavailable
 from moorage.domain.ids import HostName, NetworkId, PortId, ProjectId, ServerId
 from moorage.domain.port import ATTEMPT_KEY, GENERATION_KEY, MADE_KEY, NIC_KEY
 from moorage.kit.translating import translating
-from moorage.seams.network_api import NetworkInfo, NetworkPort
+from moorage.seams.network_api import GroupInfo, NetworkInfo, NetworkPort
 
 _OURS = frozenset({GENERATION_KEY, ATTEMPT_KEY, NIC_KEY, MADE_KEY})
 _MANY = 150  # ids in one query: a URL of some 7 KB
@@ -44,13 +44,13 @@ class HttpNetworkApi:
         query = [("binding:host_id", host)] if host is not None else [("device_id", device or "")]
         return [_port(found) for found in await self._list("ports", query)]
 
-    async def security_groups(self, project: ProjectId, names: Sequence[str]) -> Sequence[str]:
+    async def security_groups(self, project: ProjectId, names: Sequence[str]) -> Sequence[GroupInfo]:
         found = await self._list("security-groups", [("tenant_id", project)])
-        by_name = {group[key]: group["id"] for key in ("name", "id") for group in found}
+        known = {group[key]: GroupInfo(group["id"], group["name"]) for key in ("name", "id") for group in found}
         for name in names:
-            if name not in by_name:
+            if name not in known:
                 raise NotFound(f"Security group {name} not found for project {project}.")
-        return [by_name[name] for name in names]
+        return [known[name] for name in names]
 
     async def live_agents(self) -> frozenset[HostName]:
         agents = await self._list("agents", [("alive", "True")])
@@ -92,6 +92,9 @@ class HttpNetworkApi:
             port,
             {"device_id": device, "device_owner": owner, "binding:host_id": host, "binding:profile": merged},
         )
+
+    async def set_groups(self, port: NetworkPort, groups: Sequence[str]) -> None:
+        await self._put(port, {"security_groups": list(groups)})
 
     async def unbind_port(self, port: NetworkPort) -> None:
         kept = {key: value for key, value in port.profile.items() if key not in _OURS}

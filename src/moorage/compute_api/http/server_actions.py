@@ -12,7 +12,7 @@ from moorage.compute_api.wanted import number
 from moorage.domain.errors import Invalid
 from moorage.domain.server import ServerEvent
 from moorage.kit.web import Request, Response, send, send_nothing
-from moorage.wire.compute import ConsoleLength, Lock, Reboot, Rebuild, ResetState
+from moorage.wire.compute import ConsoleLength, Lock, NamedGroup, Reboot, Rebuild, ResetState
 from moorage.wire.json import convert
 
 # an action that has no argument -> what it is
@@ -69,6 +69,14 @@ class Actions:
         await self.service.acting.do(server, event, caller_of(request), id_of(request))
         send_nothing(response, 202)
 
+    async def add_group(self, request: Request, response: Response, server: str, argument: Any) -> None:
+        await self.service.grouping.add(server, convert(argument, NamedGroup).name, caller_of(request))
+        send_nothing(response, 202)
+
+    async def remove_group(self, request: Request, response: Response, server: str, argument: Any) -> None:
+        await self.service.grouping.remove(server, convert(argument, NamedGroup).name, caller_of(request))
+        send_nothing(response, 202)
+
     async def lock(self, request: Request, response: Response, server: str, argument: Any) -> None:
         reason = None
         if argument is not None and minor_of(request) >= 73:
@@ -99,6 +107,8 @@ class Actions:
 ACTS: Mapping[str, Act] = {
     "reboot": Actions.reboot,
     "rebuild": Actions.rebuild,
+    "addSecurityGroup": Actions.add_group,
+    "removeSecurityGroup": Actions.remove_group,
     "lock": Actions.lock,
     "unlock": Actions.unlock,
     "os-resetState": Actions.reset_state,

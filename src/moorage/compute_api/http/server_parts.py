@@ -13,7 +13,7 @@ from moorage.compute_api.http.edge import (
     query_of,
 )
 from moorage.compute_api.service import ComputeApiService
-from moorage.compute_api.view import action_detail, action_view, addresses, group_names, shown_nics
+from moorage.compute_api.view import action_detail, action_view, addresses, shown_nics
 from moorage.domain.errors import Invalid, NotFound
 from moorage.domain.ids import ServerId
 from moorage.domain.server import Server
@@ -165,17 +165,9 @@ class ServerGroups:
 
     async def on_get(self, request: Request, response: Response, server: str) -> None:
         row = await self.service.acting.own(server, caller_of(request))
-        names = [entry["name"] for entry in group_names(row)]
-        ids = dict(zip(names, row.security_groups, strict=False))
         groups = [
-            {
-                "id": ids.get(name, name),
-                "name": name,
-                "description": "",
-                "tenant_id": row.project,
-                "rules": [],
-            }
-            for name in names
+            {"id": group.id, "name": group.name, "description": "", "tenant_id": row.project, "rules": []}
+            for group in await self.service.grouping.of(row)
         ]
         send(response, {"security_groups": groups})
 
