@@ -23,7 +23,7 @@ NET, OTHER = NetworkId("net"), NetworkId("other")
 RULES = (
     wire.GroupRuleSpec(direction="egress", ethertype="IPv4"),
     wire.GroupRuleSpec(direction="ingress", ethertype="IPv4", protocol=6, first=22, last=22, remote_prefix="9.0.0.0/8"),
-    wire.GroupRuleSpec(direction="ingress", ethertype="IPv6", protocol=17, first=1, last=9, remote_group="g"),
+    wire.GroupRuleSpec(direction="ingress", ethertype="IPv4", protocol=17, first=1, last=9, remote_group="g"),
 )
 
 
@@ -87,8 +87,8 @@ class Host:
             setattr(told, name, value)
         return self.firewall.plan(told, self.bridge[port], vlan)
 
-    def shared(self) -> Shared:
-        return self.firewall.shared(self.bridge)
+    async def shared(self) -> Shared:
+        return await self.firewall.shared(self.bridge)
 
 
 def all_of(shared: Shared, *plans: WirePlan) -> list[Flow]:
@@ -101,11 +101,11 @@ async def test_a_port_more_is_its_own_flows_a_member_and_its_networks_floods_how
     network.tell("g", *(f"10.0.0.{number}" for number in range(1, 100)))
     await host.firewall.learn(["g"])
     plans = [host.plan(number, "g") for number in range(1, 100)]
-    before = host.shared()
+    before = await host.shared()
     network.tell("g", *(f"10.0.0.{number}" for number in range(1, 101)), digest="2")
     await host.firewall.learn(["g", "one that asks for all anew"])
     last = host.plan(100, "g")
-    after = host.shared()
+    after = await host.shared()
     new = {name for name, flows in after.flows.items() if before.flows.get(name) is not flows}
     assert {name for name in new if not name.startswith("policy")} == {f"network {NET}", "member 7 10.0.0.100"}
     assert {flow for name in new if name.startswith("policy") for flow in after.flows[name]} == {
@@ -127,7 +127,7 @@ async def test_a_port_with_everything_has_flows_that_a_switch_takes() -> None:
     ]
     host.port(4, is_service=True)
     host.bridge[PortId("uplink")] = Interface(PortId("uplink"), "uplink", "", 5, None, is_service=True)
-    shared = host.shared()
+    shared = await host.shared()
     flows = all_of(shared, *plans)
     assert shared.is_all
     assert [why for flow in flows if (why := nonsense_of(flow))] == []
@@ -142,15 +142,15 @@ async def test_what_may_depend_on_a_port_that_is_not_known_yet_is_left_as_it_is(
     host.plan(1, "g")
     host.plan(3, "g", network=OTHER)
     later = host.port(2)
-    shared = host.shared()
+    shared = await host.shared()
     assert not shared.is_all
     assert f"network {NET}" not in shared.flows
     assert f"network {OTHER}" in shared.flows
     assert not any(name.startswith("member") for name in shared.flows)
     assert {"base", "group g"} <= shared.flows.keys()
-    assert host.firewall.shared(host.bridge, leaving=[later]).is_all
+    assert (await host.firewall.shared(host.bridge, leaving=[later])).is_all
     host.port(2, vlan=DEAD_VLAN)
-    assert host.shared().is_all, "one that was never wired has nothing to lose"
+    assert (await host.shared()).is_all, "one that was never wired has nothing to lose"
 
 
 async def test_nothing_is_sent_to_where_a_port_was() -> None:
@@ -158,18 +158,18 @@ async def test_nothing_is_sent_to_where_a_port_was() -> None:
     host.plan(1)
     moved, gone = host.plan(2).port, host.plan(3).port
 
-    def reached() -> set[int]:
-        flows = all_of(host.shared())
+    async def reached() -> set[int]:
+        flows = all_of(await host.shared())
         return {action.port for flow in flows for action in flow.actions if isinstance(action, Output)}
 
-    assert reached() == {1, 2, 3}
+    assert await reached() == {1, 2, 3}
     del host.bridge[gone]
-    assert reached() == {1, 2}, "it went before it was ever wired"
+    assert await reached() == {1, 2}, "it went before it was ever wired"
     host.bridge[moved] = replace(host.bridge[moved], ofport=9)
-    assert f"network {NET}" not in host.shared().flows
-    assert not host.shared().is_all
+    assert f"network {NET}" not in (await host.shared()).flows
+    assert not (await host.shared()).is_all
     host.bridge[moved] = replace(host.bridge[moved], vlan=DEAD_VLAN)
-    assert reached() == {1}
+    assert await reached() == {1}
 
 
 async def test_only_groups_that_are_not_known_are_asked_for_when_a_port_comes() -> None:
@@ -276,7 +276,7 @@ async def test_ports_of_one_network_on_two_vlans_reach_those_on_their_own() -> N
     host = Host(network)
     await host.firewall.learn(["g"])
     plans = [host.plan(1, "g"), host.plan(2, "g"), host.plan(3, "g", vlan=9)]
-    flows = all_of(host.shared(), *plans)
+    flows = all_of(await host.shared(), *plans)
     outputs = {
         flow.match.reg6: {action.port for action in flow.actions if isinstance(action, Output)}
         for flow in flows

@@ -6,6 +6,7 @@ import pytest
 
 from moorage.agent.pipeline import RULES_IN, RULES_OUT
 from moorage.agent.rules import (
+    asked_of,
     flows_of_member,
     flows_of_policy,
     masks_of,
@@ -88,18 +89,24 @@ def test_one_match_for_members_of_two_groups_is_one_flow_with_two_clauses() -> N
     assert set(flow.actions) == {Conjunction(numbers["a"], 2, 2), Conjunction(numbers["b"], 2, 2)}
 
 
-def test_a_member_is_one_flow_in_each_direction_whatever_groups_it_is_in() -> None:
+def test_a_member_is_one_flow_in_each_direction_that_is_asked_for_whatever_groups_it_is_in() -> None:
     groups = [
-        group("a", members=(("n1", "10.0.0.5"), ("n2", "10.0.0.5"))),
+        group("a", rule(remote_group="a"), members=(("n1", "10.0.0.5"), ("n2", "10.0.0.5"))),
+        group("b", rule(remote_group="b"), rule("egress", "IPv6", remote_group="b"), rule("egress", remote_group="a")),
         group("b", members=(("n1", "10.0.0.5"), ("n1", "fe80::5"))),
         group("c", members=(("n1", "10.0.0.9"),)),
     ]
     numbers = numbers_of({"a", "b"})
-    members = members_of(groups, numbers, {NetworkId("n1"): [7]})
-    assert members == {(7, "10.0.0.5"): frozenset(numbers.values()), (7, "fe80::5"): frozenset({numbers["b"]})}
+    asked = asked_of(groups, numbers)
+    members = members_of(groups, asked, {NetworkId("n1"): [7]})
+    assert members.keys() == {(7, "10.0.0.5"), (7, "fe80::5")}
     into, out = flows_of_member(7, "10.0.0.5", members[7, "10.0.0.5"])
-    assert (into.match.reg6, str(into.match.ct_nw_src), len(into.actions)) == (7, "10.0.0.5/32", 2)
-    assert (out.match.reg6, str(out.match.ct_nw_dst), len(out.actions)) == (7, "10.0.0.5/32", 2)
+    assert (into.match.reg6, str(into.match.ct_nw_src)) == (7, "10.0.0.5/32")
+    assert set(into.actions) == {Conjunction(numbers["a"], 1, 2), Conjunction(numbers["b"], 1, 2)}
+    assert (out.match.reg6, str(out.match.ct_nw_dst)) == (7, "10.0.0.5/32")
+    assert out.actions == (Conjunction(numbers["a"], 1, 2),)
+    [sixth] = flows_of_member(7, "fe80::5", members[7, "fe80::5"])
+    assert (str(sixth.match.ct_nw_dst), sixth.actions) == ("fe80::5/128", (Conjunction(numbers["b"], 1, 2),))
 
 
 def test_numbers_are_the_same_always() -> None:

@@ -149,7 +149,7 @@ class Agent:
 
     async def _let_go(self, gone: list[PortId], bridge: Mapping[PortId, Interface]) -> None:
         self.firewall.forget(gone)
-        await self.wiring.unwire(gone, self.firewall.shared(bridge))
+        await self.wiring.unwire(gone, await self.firewall.shared(bridge))
         down = tuple(wire.PortMark(port=port, generation=self.known[port].generation) for port in gone)
         await self._network.report(down=down)
         for port in gone:
@@ -188,7 +188,7 @@ class Agent:
             log.warning("a port could not be wired; it is tried again", port=port, reason=reason)
         self._put_off(found.late.keys() | failed.keys())
         if off:
-            await self.wiring.unwire(leaving, self.firewall.shared(bridge, leaving=leaving))
+            await self.wiring.unwire(leaving, await self.firewall.shared(bridge, leaving=leaving))
         down = [one for one in off if one.port in details and (one.port not in found.aside or one.port in was_wired)]
         await self._network.report(up=tuple(mark(by_port[plan.port]) for plan in done), down=tuple(map(mark, down)))
         for plan in done:
@@ -219,7 +219,7 @@ class Agent:
     ) -> Mapping[PortId, str]:
         """Have the switch do what is planned; VLANs that nothing on it bears any more are given back."""
         self.firewall.forget(self.firewall.ports.keys() - bridge.keys())  # some that were never wired
-        shared = self.firewall.shared(bridge, leaving=leaving)
+        shared = await self.firewall.shared(bridge, leaving=leaving)
         failed = await self.wiring.wire(plans, shared)
         if shared.is_all:
             shown = {seen.network for seen in bridge.values() if seen.network is not None}

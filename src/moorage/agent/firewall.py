@@ -64,7 +64,7 @@ class Firewall:
         for port in ports:
             self.ports.pop(port, None)
 
-    def shared(self, bridge: Mapping[PortId, Interface], *, leaving: Collection[PortId] = ()) -> Shared:
+    async def shared(self, bridge: Mapping[PortId, Interface], *, leaving: Collection[PortId] = ()) -> Shared:
         """The flows that are no server port's own. `leaving`: ports on the bridge that are not to work any more.
 
         A port that has another ofport than it was planned with (the switch was restarted) is not known until it is
@@ -75,7 +75,7 @@ class Firewall:
             for port, guarded in self.ports.items()
             if port in bridge and bridge[port].ofport == guarded[0].ofport
         }
-        return self._shared.of(bridge, there, self.groups, leaving)
+        return await self._shared.of(bridge, there, self.groups, leaving)
 
     # ---- what the network says of groups
 

@@ -4,7 +4,7 @@ A rule is held against the first packet of a connection, whichever way the packe
 as a rule allows the connection, and a rule that goes takes its connections with it, and no others.
 
 A rule for members of a group is a flow of the policy (clause 2) and one for each member (clause 1): a new member is one
-flow, however many ports there are. They meet by the group's number.
+flow, however many ports there are, in each direction for which there is a rule. They meet by the group's number.
 """
 
 import hashlib
@@ -19,6 +19,7 @@ from moorage.wire.messages import GroupRuleSpec, GroupSpec
 
 PLAIN, OF_MEMBERS = 30, 20  # priorities
 PORTS = range(1 << 16)
+Asked = frozenset[tuple[int, str, str]]  # a group's number, the direction and the IP version of rules for its members
 _TABLES = {"ingress": RULES_IN, "egress": RULES_OUT}
 _REMOTE = {"ingress": "ct_nw_src", "egress": "ct_nw_dst"}
 
@@ -44,6 +45,15 @@ def remotes_of(groups: Iterable[GroupSpec]) -> frozenset[str]:
     return frozenset(rule.remote_group for group in groups for rule in group.rules if rule.remote_group is not None)
 
 
+def asked_of(groups: Iterable[GroupSpec], numbers: Mapping[str, int]) -> Mapping[str, Asked]:
+    """Where the rules of these groups ask for members: for each group that they name as remote."""
+    found: dict[str, set[tuple[int, str, str]]] = {remote: set() for remote in numbers}
+    for rule in (rule for group in groups for rule in group.rules):
+        if rule.remote_group is not None:
+            found[rule.remote_group].add((numbers[rule.remote_group], rule.direction, rule.ethertype))
+    return {remote: frozenset(asked) for remote, asked in found.items()}
+
+
 def flows_of_policy(policy: int, groups: Iterable[GroupSpec], numbers: Mapping[str, int]) -> list[Flow]:
     """What the groups' rules let ports of this policy do."""
     plain: dict[Flow, None] = {}
@@ -67,35 +77,33 @@ def flows_of_group(number: int) -> list[Flow]:
     return [Flow(table, OF_MEMBERS, Match(conj_id=number), (allow,)) for table in _TABLES.values()]
 
 
-def flows_of_member(vlan: int, address: str, numbers: Collection[int]) -> list[Flow]:
-    """An address, or a prefix, that is a member of these groups."""
+def flows_of_member(vlan: int, address: str, asked: Asked) -> list[Flow]:
+    """An address, or a prefix, that is a member of groups: a flow for each direction in which it is asked for."""
     member = ip_network(address)
-    clauses = tuple([Conjunction(number, 1, 2) for number in sorted(numbers)])
     dl_type = IPV4 if isinstance(member, IPv4Network) else IPV6
-    return [
-        Flow(
-            _TABLES[direction],
-            OF_MEMBERS,
-            Match(reg6=vlan, dl_type=dl_type, ct_state=TRACKED, **{_REMOTE[direction]: member}),  # type: ignore[arg-type]
-            clauses,
-        )
-        for direction in _TABLES
-    ]
+    flows = []
+    for direction, table in _TABLES.items():
+        numbers = sorted(number for number, of, _ in asked if of == direction)
+        if numbers:
+            match = Match(reg6=vlan, dl_type=dl_type, ct_state=TRACKED, **{_REMOTE[direction]: member})  # type: ignore[arg-type]
+            flows.append(Flow(table, OF_MEMBERS, match, tuple([Conjunction(number, 1, 2) for number in numbers])))
+    return flows
 
 
 def members_of(
-    groups: Iterable[GroupSpec], numbers: Mapping[str, int], vlans: Mapping[NetworkId, Collection[int]]
-) -> Mapping[tuple[int, str], frozenset[int]]:
-    """The members of the remote groups on these networks, with the numbers of all groups that each is in."""
-    found: dict[tuple[int, str], set[int]] = {}
+    groups: Iterable[GroupSpec], asked: Mapping[str, Asked], vlans: Mapping[NetworkId, Collection[int]]
+) -> Mapping[tuple[int, str], Asked]:
+    """The members of the remote groups on these networks, with all that asks for each."""
+    found: dict[tuple[int, str], Asked] = {}
     for group in groups:
-        number = numbers.get(group.id)
-        if number is None:
-            continue
+        of = asked.get(group.id, frozenset())
+        by_version = [frozenset(one for one in of if one[2] == version) for version in ("IPv4", "IPv6")]
         for network, address in group.members:
-            for vlan in vlans.get(NetworkId(network), ()):
-                found.setdefault((vlan, address), set()).add(number)
-    return {member: frozenset(met) for member, met in found.items()}
+            met = by_version[":" in address]
+            for vlan in vlans.get(NetworkId(network), ()) if met else ():
+                before = found.get((vlan, address))
+                found[vlan, address] = met if before is None else before | met  # mostly the same object for thousands
+    return found
 
 
 def masks_of(first: int, last: int) -> Iterator[Masked]:

@@ -7,6 +7,7 @@ from functools import partial
 import structlog
 
 from moorage.agent import floods, pipeline, places, rules
+from moorage.agent.members import Members
 from moorage.agent.places import Place
 from moorage.domain.ids import NetworkId, PortId
 from moorage.seams.flow import Flow
@@ -27,9 +28,9 @@ class SharedFlows:
     """
 
     _made: dict[str, tuple[object, tuple[Flow, ...]]] = field(default_factory=dict)  # by name, and of what
-    _met: tuple[object, Mapping[tuple[int, str], frozenset[int]]] = (None, {})  # members, and of what
+    _members: Members = field(default_factory=Members)
 
-    def of(
+    async def of(
         self,
         bridge: Mapping[PortId, Interface],
         ports: Mapping[PortId, Guarded],
@@ -52,19 +53,23 @@ class SharedFlows:
             if network not in unknown:
                 name = f"network {network}"
                 made[name] = self._kept(name, there, partial(floods.flows_of, there))
-        vlans: dict[NetworkId, frozenset[int]] = {}
+        of_policies, asked, remotes = self._rules(ports.values(), groups)
+        made |= of_policies
+        self._made = made
+        flows = {name: flows for name, (_, flows) in made.items()}
         if not unknown:
             vlans = {network: frozenset(place.vlan for place in there) for network, there in by_network.items()}
-        made |= self._rules(ports.values(), groups, vlans)
-        self._made = made
-        return Shared({name: flows for name, (_, flows) in made.items()}, is_all=not unknown)
+            flows |= await self._members.flows(remotes, asked, vlans)
+        return Shared(flows, is_all=not unknown)
 
     def _rules(
-        self, ports: Iterable[Guarded], groups: Mapping[str, GroupSpec], vlans: Mapping[NetworkId, Collection[int]]
-    ) -> dict[str, tuple[object, tuple[Flow, ...]]]:
+        self, ports: Iterable[Guarded], groups: Mapping[str, GroupSpec]
+    ) -> tuple[dict[str, tuple[object, tuple[Flow, ...]]], Mapping[str, rules.Asked], Sequence[GroupSpec]]:
+        """What policies are made of, by name; where they ask for members, and of which groups."""
         used = {place.policy: of for place, of in ports if place.policy is not None}
         policies = {policy: [groups[group] for group in sorted(of) if group in groups] for policy, of in used.items()}
-        numbers = rules.numbers_of(rules.remotes_of(group for of in policies.values() for group in of))
+        all_of = [group for of in policies.values() for group in of]
+        numbers = rules.numbers_of(rules.remotes_of(all_of))
         made = {}
         for policy, of in policies.items():
             name, met = f"policy {policy:016x}", {remote: numbers[remote] for remote in rules.remotes_of(of)}
@@ -73,19 +78,7 @@ class SharedFlows:
         for remote, number in numbers.items():
             name = f"group {remote}"
             made[name] = self._kept(name, number, partial(rules.flows_of_group, number))
-        for (vlan, address), found in self._members(groups, numbers, vlans).items():
-            name = f"member {vlan} {address}"
-            made[name] = self._kept(name, found, partial(rules.flows_of_member, vlan, address, found))
-        return made
-
-    def _members(
-        self, groups: Mapping[str, GroupSpec], numbers: Mapping[str, int], vlans: Mapping[NetworkId, Collection[int]]
-    ) -> Mapping[tuple[int, str], frozenset[int]]:
-        remotes = [groups[remote] for remote in numbers if remote in groups]
-        of = [(remote.digest, numbers[remote.id]) for remote in remotes], vlans
-        if self._met[0] != of:
-            self._met = of, rules.members_of(remotes, numbers, vlans)
-        return self._met[1]
+        return made, rules.asked_of(all_of, numbers), [groups[remote] for remote in numbers if remote in groups]
 
     def _kept(self, name: str, of: object, make: Callable[[], Sequence[Flow]]) -> tuple[object, tuple[Flow, ...]]:
         before = self._made.get(name)

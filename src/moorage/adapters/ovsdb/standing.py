@@ -1,7 +1,9 @@
 """Which flows the bridge has: asked once on each connection, and kept up from then on."""
 
-from collections.abc import Collection
+import asyncio
+from collections.abc import Collection, Mapping
 from collections.abc import Set as AbstractSet
+from contextlib import suppress
 
 import structlog
 
@@ -14,6 +16,8 @@ from moorage.seams.switch import Shared
 
 log = structlog.get_logger(__name__)
 
+AT_ONCE = 128  # flows: 5 ms to pack
+
 
 class Standing:
     """So an agent that was restarted sends nothing that the bridge has; one whose bridge was restarted sends all."""
@@ -23,6 +27,7 @@ class Standing:
         self._ports: dict[int, set[int]] | None = None  # cookies by the ports' prefixes; None: to be asked
         self._others: set[int] = set()  # cookies of shared flows that were there when we asked
         self._shared: dict[str, tuple[tuple[Flow, ...], Packed]] = {}  # by name, as they were sent since
+        self._packed: dict[str, tuple[tuple[Flow, ...], Packed]] = {}  # by name, to be sent
 
     def forget(self) -> None:
         """It may have other flows than we know of."""
@@ -38,6 +43,7 @@ class Standing:
             log.info("flows of ports that are gone are removed", flows=sum(len(found[port]) for port in left))
             stale = [delete_flows(cookie) for port in sorted(left) for cookie in sorted(found.pop(port))]
             await self._openflow.send({"gone": stale}, "removing flows of ports that are gone")
+        self._packed = self._shared | self._packed  # they are to be sent again
         self._ports, self._others, self._shared = found, others, {}
 
     def of(self, port: PortId) -> AbstractSet[int]:
@@ -50,16 +56,30 @@ class Standing:
         if self._ports is not None:
             self._ports[prefix_of(port)] = set(flows)
 
+    async def pack(self, shared: Shared) -> None:
+        """Have ready what `change` will need, in pieces: others have their turn in between."""
+        self._packed = {name: of for name, of in self._packed.items() if shared.flows.get(name) is of[0]}
+        packed = 0
+        for name, flows in shared.flows.items():
+            if self._is(self._shared, name, flows) or name in self._packed:
+                continue
+            with suppress(ValueError):  # `change` tells of it
+                self._packed[name] = flows, packed_shared(flows)
+            packed += len(flows)
+            if packed >= AT_ONCE:
+                packed = 0
+                await asyncio.sleep(0)
+
     def change(self, shared: Shared) -> "Change":
         """What is to be sent so that the shared flows are these."""
         change = Change(shared)
         gone = set(self._others) if shared.is_all else set[int]()
         for name, flows in shared.flows.items():
-            before = self._shared.get(name)
-            if before is not None and before[0] is flows:
+            if self._is(self._shared, name, flows):
                 continue
+            before = self._shared.get(name)
             try:
-                wanted = packed_shared(flows)
+                wanted = self._packed[name][1] if self._is(self._packed, name, flows) else packed_shared(flows)
             except ValueError as error:
                 log.error("flows that ports share make no sense", name=name, error=str(error))
                 continue
@@ -67,11 +87,11 @@ class Standing:
             there = self._others if before is None else before[1].keys()
             if new := new_of(wanted, there):
                 change.new[f"shared: {name}"] = new
-            gone |= set() if before is None else before[1].keys()
+            gone.update(() if before is None else before[1])
         for name in self._shared.keys() - shared.flows.keys() if shared.is_all else ():
-            gone |= self._shared[name][1].keys()
+            gone.update(self._shared[name][1])
         for name in shared.flows.keys() & {*self._shared, *change.packed} if gone else ():
-            gone -= (change.packed.get(name) or self._shared[name])[1].keys()
+            gone.difference_update((change.packed.get(name) or self._shared[name])[1])
         change.gone = [delete_flows(cookie) for cookie in sorted(gone)]
         return change
 
@@ -81,6 +101,11 @@ class Standing:
             self._shared = {name: of for name, of in self._shared.items() if name in change.shared.flows}
             self._others = set()
         self._shared |= change.packed
+        self._packed.clear()
+
+    @staticmethod
+    def _is(there: Mapping[str, tuple[tuple[Flow, ...], Packed]], name: str, flows: tuple[Flow, ...]) -> bool:
+        return name in there and there[name][0] is flows
 
 
 class Change:

@@ -164,9 +164,11 @@ class OvsSwitch:
     async def wire(self, plans: Sequence[WirePlan], shared: Shared | None = None) -> Mapping[PortId, str]:
         await self._ovsdb.connected()
         await self._openflow.connected()
+        await self._wires.prepare(shared)
         return await self._wires.wire(plans, shared, self._by_port())
 
     async def unwire(self, ports: Sequence[PortId], shared: Shared | None = None) -> None:
+        await self._wires.prepare(shared)
         await self._wires.unwire(ports, shared, self._by_port())
 
     async def add_service_port(self, port: PortId, device: str, mac: str, vlan: int, network: NetworkId) -> int:

@@ -41,6 +41,11 @@ class Wires:
         self._standing.forget()
         self.sent.clear()
 
+    async def prepare(self, shared: Shared | None) -> None:
+        """Before the bridge is looked at for `wire` or `unwire`: what takes long and does not depend on it."""
+        if shared is not None:
+            await self._standing.pack(shared)
+
     async def wire(
         self, plans: Sequence[WirePlan], shared: Shared | None, found: Mapping[PortId, Rows]
     ) -> Mapping[PortId, str]:
