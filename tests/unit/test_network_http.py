@@ -75,6 +75,30 @@ async def test_the_default_group_is_made_once_with_its_four_rules() -> None:
     assert (await rig.ask("DELETE", f"/v2.0/security-groups/{group['id']}")).status == 409
 
 
+async def test_every_group_is_stateful_and_one_that_shall_not_be_is_refused() -> None:
+    rig = make_rig()
+    group = await rig.make("security_group", name="web", stateful=True)
+    assert group["stateful"] is True
+    change = {"security_group": {"name": "changed", "stateful": False}}
+    many = {"security_groups": [{"name": "good"}, {"name": "bad", "stateful": False}]}
+    for method, path, body in [
+        ("PUT", f"/v2.0/security-groups/{group['id']}", change),
+        ("POST", "/v2.0/security-groups", {"security_group": {"name": "bad", "stateful": False}}),
+        ("POST", "/v2.0/security-groups", many),
+    ]:
+        answer = await rig.ask(method, path, body)
+        assert answer.status == 400
+        assert "Stateless security groups are not supported" in answer.json["NeutronError"]["message"]
+    kept = (await rig.ask("GET", "/v2.0/security-groups")).json["security_groups"]
+    assert {found["name"] for found in kept} == {"default", "web"}
+    change["security_group"]["stateful"] = True
+    assert (await rig.ask("PUT", f"/v2.0/security-groups/{group['id']}", change)).json["security_group"][
+        "name"
+    ] == "changed"
+    extensions = (await rig.ask("GET", "/v2.0/extensions")).json["extensions"]
+    assert "stateful-security-group" not in {extension["alias"] for extension in extensions}
+
+
 async def test_a_group_that_a_port_uses_cannot_be_deleted() -> None:
     rig = make_rig()
     network, _ = await rig.network()

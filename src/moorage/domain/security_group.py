@@ -67,10 +67,19 @@ class SecurityGroup:
     created_at: datetime
     updated_at: datetime
     description: str = ""
-    stateful: bool = True
     rules: tuple[SecurityGroupRule, ...] = ()
     tags: tuple[str, ...] = ()
     revision_number: int = 1
+
+
+def check_stateful(stateful: bool) -> None:
+    """Raises Invalid for a group that is to be enforced without connection tracking: none is."""
+    if not stateful:
+        raise Invalid(
+            "Stateless security groups are not supported: every group is stateful, so replies need no rule. Leave "
+            "stateful out, or set it to true.",
+            kind="InvalidInput",
+        )
 
 
 def protocol_number(protocol: str | None, ethertype: str) -> int | None:

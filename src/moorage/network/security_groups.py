@@ -8,7 +8,7 @@ from ipaddress import ip_network
 from moorage.domain.caller import Caller
 from moorage.domain.errors import Conflict, Forbidden, NotFound
 from moorage.domain.ids import ProjectId
-from moorage.domain.security_group import DEFAULT, SecurityGroup, SecurityGroupRule, check_rule
+from moorage.domain.security_group import DEFAULT, SecurityGroup, SecurityGroupRule, check_rule, check_stateful
 from moorage.network.access import owner_of_new, require_owner, seen_by
 from moorage.network.group_news import GroupNews
 from moorage.seams.clock import Clock
@@ -55,17 +55,20 @@ class SecurityGroups:
     async def create(self, caller: Caller, bodies: Sequence[GroupNew]) -> Sequence[SecurityGroup]:
         made = []
         for body in bodies:
+            check_stateful(body.stateful is not False)
+        for body in bodies:
             project = owner_of_new(caller, project_given(body))
             await self.default(project)
             fields = given(body)
             group = self._new(project, fields.get("name", ""), fields.get("description", ""))
-            made.append(await self.store.create_group(replace(group, stateful=fields.get("stateful", True))))
+            made.append(await self.store.create_group(group))
         return made
 
     async def update(self, caller: Caller, group: str, body: GroupEdit, if_revision: int | None) -> SecurityGroup:
         found = await self.show(caller, group)
         require_owner(caller, found.project_id, f"update_security_group {group}")
         fields = given(body)
+        check_stateful(fields.pop("stateful", True))
         if "name" in fields and fields["name"] != found.name and DEFAULT in (found.name, fields["name"]):
             raise Conflict(
                 "Updating the name of the default security group, or to it, is not allowed.",

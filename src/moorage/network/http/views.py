@@ -102,7 +102,7 @@ def binding_view(binding: Binding, port: Port) -> View:
 def group_view(group: SecurityGroup, caller: Caller) -> View:
     return {
         **_common(group),
-        "stateful": group.stateful,
+        "stateful": True,
         "shared": False,
         "security_group_rules": [rule_view(rule, caller) for rule in group.rules],
     }
