@@ -66,6 +66,7 @@ def names(query: str) -> list[str]:
         ("owner=theirs&visibility=all", ["c,d"]),
         ("disk_format=in:raw,vdi", ["a"]),
         ("size_min=10&size_max=15", ["a"]),
+        ("size=10", ["a"]),
         ("size_min=15", ["b"]),
         ("min_ram=7&visibility=all", ["c,d"]),
         ("tag=x", ["b", "a"]),

@@ -154,10 +154,7 @@ class Acting:
         except NotFound as error:
             raise Conflict(f"Instance {server} is not ready: it has no console yet.") from error
         output = answer.output if isinstance(answer, Console) else b""
-        lines = output.decode("utf-8", "replace").splitlines(keepends=True)
-        if length is not None and length >= 0:
-            lines = lines[len(lines) - min(length, len(lines)) :]
-        return "".join(lines)
+        return tail(output.decode("utf-8", "replace"), length)
 
     async def _is_alive(self, name: str, now: datetime) -> bool:
         return any(host.state.name == name and host.state.is_alive(now) for host in await self.store.hosts())
@@ -175,6 +172,14 @@ class Acting:
                 before.id, request_id, action, caller.user, before.project, started=now, updated=now
             ),
         )
+
+
+def tail(text: str, length: int | None) -> str:
+    """The last `length` lines, as many by line feeds alone; all of it for None or a negative number."""
+    if length is None or length < 0:
+        return text
+    lines = text.removesuffix("\n").split("\n")
+    return "\n".join(lines[max(0, len(lines) - length) :])
 
 
 def require_unlocked(server: Server, caller: Caller) -> None:

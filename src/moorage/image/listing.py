@@ -111,7 +111,7 @@ def _fits(image: Image, name: str, value: str) -> bool:
             return image.size is not None and image.size >= _count(name, value)
         case "size_max":
             return image.size is not None and image.size <= _count(name, value)
-        case "min_disk" | "min_ram":
+        case "size" | "min_disk" | "min_ram":
             return bool(getattr(image, name) == _count(name, value))
         case "created_at" | "updated_at":
             return _compares(getattr(image, name), name, value)
@@ -126,7 +126,7 @@ def _check(name: str, value: str) -> None:
     match name:
         case "protected":
             _flag(name, value)
-        case "size_min" | "size_max" | "min_disk" | "min_ram":
+        case "size" | "size_min" | "size_max" | "min_disk" | "min_ram":
             _count(name, value)
         case "created_at" | "updated_at":
             _comparison(name, value)

@@ -105,11 +105,10 @@ class ImageService:
         await self.files.delete(ImageId(id))  # what is left by a failure here is removed by recover()
 
     async def move(self, viewer: Viewer, id: str, event: ImageEvent) -> None:
-        """Deactivate or reactivate. Raises NotFound, Forbidden for all but admins and for an image without data."""
+        """Deactivate or reactivate. Raises NotFound; Forbidden for another's, and for an image without data."""
 
         def change(image: Image) -> Image:
-            if not viewer.is_admin:
-                raise Forbidden(f"You are not permitted to change the status of image {id}.")
+            image.require_owner(viewer)
             try:
                 return moved(image, event, self.clock.now())
             except Conflict as error:  # Glance's choice of a status

@@ -33,6 +33,8 @@ class _Simulated:
         self.state = GuestState.RUNNING
         self.addresses.clear()
         self.print("moorage-guest: init is up")
+        for number, nic in enumerate(self.guest.nics):
+            self.print(f"moorage-guest: eth{number} is {nic.mac}, asking by DHCP")
 
     def stop(self) -> None:
         self.state = GuestState.OFF
