@@ -62,14 +62,23 @@ class Asked:
 
 
 @dataclass(frozen=True)
+class Reached:
+    """A guest answered at an address, and was let be until then."""
+
+    address: str
+    at: datetime
+    until: datetime
+
+
+@dataclass(frozen=True)
 class Evidence:
-    """`servers` are the rows, deleted ones too; `reached` are the addresses at which guests answered, by server."""
+    """`servers` are the rows, deleted ones too; `reached` is where guests answered, by server."""
 
     asked: Sequence[Asked] = ()
     servers: Mapping[ServerId, Server] = field(default_factory=dict)
     deadlines: Mapping[ServerId, datetime] = field(default_factory=dict)  # of the last attempts that had one
     facts: Mapping[ServerId, Sequence[Fact]] = field(default_factory=dict)
-    reached: Mapping[ServerId, str] = field(default_factory=dict)
+    reached: Mapping[ServerId, Reached] = field(default_factory=dict)
     writes: Sequence[PortWrite] = ()  # in their order
     appended: Sequence[Appended] = ()  # in their order
     removed: Mapping[int, Removed] = field(default_factory=dict)  # by the item's id

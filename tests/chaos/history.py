@@ -59,8 +59,8 @@ def _wrong_with(asked: Asked, evidence: Evidence) -> Iterator[str]:
         found = evidence.reached.get(server.id)
         if found is None:
             yield f"server {server.id} is ACTIVE, and answers at none of its addresses"
-        elif found not in given:
-            yield f"server {server.id} answers at {found}, which is none of its addresses"
+        elif found.address not in given:
+            yield f"server {server.id} answers at {found.address}, which is none of its addresses"
 
 
 def _untrue(server: Server, evidence: Evidence) -> str:
@@ -153,13 +153,11 @@ def _doubles(evidence: Evidence) -> Iterator[str]:
                 holder = holders.setdefault(ip, port.id)
                 if holder != port.id:
                     yield f"{ip.ip_address} was given to port {port.id}, and port {holder} has it"
-    answering: dict[str, str] = {}
-    for asked in evidence.asked:
-        server, address = evidence.servers.get(asked.server), evidence.reached.get(asked.server)
-        if server is not None and address is not None and server.life.vm is VmState.ACTIVE:
-            other = answering.setdefault(address, server.id)
-            if other != server.id:
-                yield f"servers {other} and {server.id} both answer at {address}"
+    there = sorted(evidence.reached.items(), key=lambda found: found[1].at)
+    for number, (server, one) in enumerate(there):
+        for other, earlier in there[:number]:
+            if earlier.address == one.address and one.at < earlier.until:
+                yield f"servers {other} and {server} both answered at {one.address}"
 
 
 # What is left

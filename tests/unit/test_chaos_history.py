@@ -4,7 +4,7 @@ from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
-from tests.chaos.evidence import Accepted, Appended, Asked, Evidence, PortWrite, Removed, Snapshot
+from tests.chaos.evidence import Accepted, Appended, Asked, Evidence, PortWrite, Reached, Removed, Snapshot
 from tests.chaos.history import judged
 from tests.unit.ports import NOW, SERVER, new_port
 
@@ -25,6 +25,7 @@ from moorage.domain.server import Fault, Flavor, Life, NicInfo, PowerState, Serv
 
 ID = ServerId(SERVER)
 ADDRESS = "10.0.0.5"
+REACHED = Reached(ADDRESS, NOW, NOW + timedelta(seconds=9))
 ACTIVE = Life(VmState.ACTIVE, None, PowerState.RUNNING)
 ERROR = Life(VmState.ERROR, None, PowerState.NOSTATE)
 WITH_ADDRESS = new_port(fixed_ips=(FixedIp(SubnetId("s1"), ADDRESS),))
@@ -54,7 +55,7 @@ def story(found: Server, *, wanted: str = "ACTIVE", is_single: bool = False, **f
     sound = Evidence(
         asked=(Asked(ID, wanted, is_single),),
         servers={ID: found},
-        reached={ID: ADDRESS},
+        reached={ID: REACHED},
         writes=(
             PortWrite(1, None, WITH_ADDRESS),
             PortWrite(2, WITH_ADDRESS, replace(WITH_ADDRESS, status=PortStatus.ACTIVE)),
@@ -79,7 +80,7 @@ def test_a_boot_that_is_not_active_is_lost() -> None:
 def test_a_boot_without_a_working_address_is_lost() -> None:
     [what] = judged(story(server(), reached={})).lost_boots
     assert "answers at none of its addresses" in what
-    [what] = judged(story(server(), reached={ID: "10.0.0.9"})).lost_boots
+    [what] = judged(story(server(), reached={ID: replace(REACHED, address="10.0.0.9")})).lost_boots
     assert "answers at 10.0.0.9, which is none" in what
 
 
@@ -157,16 +158,13 @@ def test_an_address_may_be_given_again_when_it_is_free() -> None:
     assert judged(story(server(), writes=writes, appended=())).doubles == []
 
 
-def test_two_guests_that_answer_at_one_address_are_reported() -> None:
+def test_two_guests_that_answer_at_one_address_at_a_time_are_reported() -> None:
     other = ServerId("other")
-    both = story(
-        server(),
-        asked=(Asked(ID, "ACTIVE"), Asked(other, "ACTIVE")),
-        servers={ID: server(), other: server(id=other)},
-        reached={ID: ADDRESS, other: ADDRESS},
-    )
-    [what] = judged(both).doubles
-    assert "both answer at 10.0.0.5" in what
+    both = {ID: REACHED, other: replace(REACHED, at=NOW + timedelta(seconds=1))}
+    [what] = judged(story(server(), reached=both)).doubles
+    assert what == f"servers {ID} and other both answered at 10.0.0.5"
+    after = {ID: REACHED, other: replace(REACHED, at=REACHED.until)}
+    assert judged(story(server(), reached=after)).doubles == []
 
 
 def test_a_planted_leak_and_a_loss_are_reported() -> None:

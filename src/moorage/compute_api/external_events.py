@@ -110,6 +110,8 @@ class Hearing:
             row = rows[event.server_uuid]
             if event.name == EventName.VIF_PLUGGED and row is not None:
                 self.timeline.tell(fact_of(row, Hop.HEARD, wall=now, monotonic=monotonic, port=PortId(event.tag or "")))
+            else:
+                log.info("heard", event_name=event.name, server=event.server_uuid, port=event.tag, host=host)
 
     async def _server(self, server: str) -> Server | None:
         try:

@@ -1,0 +1,67 @@
+"""What stands at one time: rows, the switch's ports and flows, links, namespaces, leases, processes."""
+
+import asyncio
+import os
+import re
+from pathlib import Path
+
+from tests.chaos.audit import Audit
+from tests.chaos.cluster import Cluster, commands
+from tests.chaos.evidence import Snapshot
+from tests.machine import COMPUTE
+from tests.real.hosting import HOST
+
+from moorage.adapters.ovsdb import processes
+from moorage.seams.world import ROOT
+
+BRIDGE = "br-int"
+CHANGING = re.compile(r"(cookie|duration|n_packets|n_bytes|idle_age|hard_age)=[^, ]*,? ?")
+
+
+async def snapshot(cluster: Cluster, audit: Audit) -> Snapshot:
+    machine, kinds = cluster.cloud.machine, dict(await audit.things())
+    async with machine.as_user(COMPUTE) as world:
+        kinds["namespace"] = await world.namespaces()
+        kinds["held process"] = frozenset(await world.processes())
+    kinds["link"] = await machine.outer.links(ROOT)
+    kinds["bridge port"] = frozenset((await _ovs(cluster, "ovs-vsctl", "list-ports", BRIDGE)).split())
+    flows = await _ovs(cluster, "ovs-ofctl", "--names", "-O", "OpenFlow14", "dump-flows", BRIDGE)
+    kinds["flow"] = frozenset(CHANGING.sub("", line).strip() for line in flows.splitlines() if "table=" in line)
+    kinds["lease"] = _lines(machine.place / "agent", "*lease*", words=slice(1, 3))
+    kinds["guest record"] = frozenset(path.name for path in (machine.place / "compute").glob("hosts/*/guests/*"))
+    kinds["process"] = _processes(machine.place)
+    return Snapshot(kinds)
+
+
+async def _ovs(cluster: Cluster, *command: str) -> str:
+    environment = processes.environment(cluster.cloud.machine.rundir, os.environ)
+    if command[0] == "ovs-vsctl":
+        command = ("ovs-vsctl", f"--db=unix:{cluster.cloud.machine.rundir}/db.sock", "--timeout=10", *command[1:])
+    process = await asyncio.create_subprocess_exec(*command, env=environment, stdout=asyncio.subprocess.PIPE)
+    words, _ = await process.communicate()
+    assert process.returncode == 0, command
+    return words.decode()
+
+
+async def has_number(cluster: Cluster, device: str) -> bool:
+    """Whether the switch has given a device its number."""
+    found = await _ovs(cluster, "ovs-vsctl", "--if-exists", "get", "Interface", device, "ofport")
+    return found.strip().isdigit()
+
+
+def _lines(place: Path, pattern: str, *, words: slice) -> frozenset[str]:
+    return frozenset(
+        " ".join(line.split()[words])
+        for path in place.rglob(pattern)
+        if path.is_file()
+        for line in path.read_text().splitlines()
+        if len(line.split()) == 5
+    )
+
+
+def _processes(place: Path) -> frozenset[str]:
+    """Whatever runs with a file of this cloud's, but for RabbitMQ's and PostgreSQL's own workers."""
+    return frozenset(" ".join(words)[:200] for _, words in commands() if any(str(place) in word for word in words))
+
+
+__all__ = ["HOST", "has_number", "snapshot"]

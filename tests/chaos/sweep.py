@@ -1,0 +1,161 @@
+"""The single-fault sweep: each victim killed at each hop of a boot of its own, and what that cost."""
+
+import asyncio
+import subprocess
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from statistics import median
+
+from tests.chaos.evidence import Asked
+from tests.chaos.run import Run
+
+from moorage.domain.hops import HOPS, Hop
+from moorage.domain.ids import ServerId
+
+TRIES = 3  # for a cell whose kill did not fall where it should
+UNHURT = 3  # boots that nobody dies in: what a fault costs is measured by them
+
+VICTIMS: Mapping[str, Sequence[str]] = {
+    "compute API": ("compute-api-1", "compute-api-2"),
+    "network API": ("network-1", "network-2"),
+    "notifier": (),  # the one of the two network processes that tells this boot's news
+    "compute": ("compute",),
+    "agent": ("agent",),
+    "RabbitMQ": ("rabbitmq",),
+    "PostgreSQL": ("postgresql",),
+    "ovsdb-server": ("ovsdb-server",),
+    "ovs-vswitchd": ("ovs-vswitchd",),
+    "holder's children": ("dhcp",),  # of this boot, while its guest is held
+}
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One death. `delay` is how much later than without it the guest ran (or, killed after that, answered)."""
+
+    hop: Hop
+    victim: str
+    counted: bool
+    delay: float | None  # seconds; None: the boot did not come through
+    restart: float  # seconds that the victim was away
+
+    @property
+    def is_slow(self) -> bool:
+        """Whether it cost more than the goal."""
+        return self.delay is None or self.delay > self.restart + 2.0
+
+
+@dataclass(frozen=True)
+class Usual:
+    """How long it usually takes from each hop until the guest runs, and from then on until it answers."""
+
+    left: Mapping[Hop, timedelta]
+    answered: timedelta
+
+
+@dataclass
+class Sweep:
+    run: Run
+    usual: Usual
+
+    async def cell(self, hop: Hop, victim: str) -> Cell:
+        cell = await self._once(hop, victim)
+        for _ in range(TRIES - 1):
+            if cell.counted:
+                break
+            cell = await self._once(hop, victim)
+        return cell
+
+    async def _once(self, hop: Hop, victim: str) -> Cell:
+        run = self.run
+        await run.calm()
+        async with run.holding.at(hop, run.ask) as server:
+            run.asked[ServerId(server)] = Asked(ServerId(server), "ACTIVE", is_single=True)
+            parts = VICTIMS[victim] or (await self._notifier(server),)
+            killed = datetime.now(UTC)
+            await asyncio.gather(*map(run.cluster.kill, parts))
+            dead = datetime.now(UTC)
+        await asyncio.gather(*map(run.cluster.start, parts))
+        restart = (datetime.now(UTC) - killed).total_seconds()
+        row = await run.ended(server)
+        answered = None if row is None else await run.answers(row)
+        run.feed.look()
+        cell = Cell(
+            hop, victim, self._fell(server, hop, killed, dead), self._delay(server, hop, killed, answered), restart
+        )
+        await run.clear(server)
+        return cell
+
+    def _fell(self, server: str, hop: Hop, killed: datetime, dead: datetime) -> bool:
+        """Whether the timeline says that the kill fell after this hop and before the next."""
+        at = self.run.feed.first(server, hop)
+        after = None if hop is HOPS[-1] else self.run.feed.first(server, HOPS[HOPS.index(hop) + 1])
+        return at is not None and at <= killed and (after is None or dead <= after)
+
+    def _delay(self, server: str, hop: Hop, killed: datetime, answered: datetime | None) -> float | None:
+        ran = self.run.feed.first(server, Hop.RUNNING)
+        if answered is None or ran is None:
+            return None
+        if hop is Hop.RUNNING:
+            return max(0.0, (answered - killed - self.usual.answered).total_seconds())
+        return max(0.0, (ran - killed - self.usual.left[hop]).total_seconds())
+
+    async def _notifier(self, server: str) -> str:
+        """The network process that tells this boot's news: it did, or is held back from it; or else one of the two."""
+        run = self.run
+        told = run.feed.tellers.get((server, Hop.TOLD))
+        for part in VICTIMS["network API"]:
+            if told is not None and run.cluster.served[part].log == told:
+                return part
+        takers = await run.audit.takers()
+        if takers:
+            ends = other_ends(takers)
+            for part in VICTIMS["network API"]:
+                if run.cluster.served[part].process.pid in ends:
+                    return part
+        return VICTIMS["network API"][len(run.asked) % 2]
+
+
+def other_ends(pids: Sequence[int]) -> set[int]:
+    """The processes that hold the other ends of these processes' Unix sockets."""
+    said = subprocess.run(["ss", "-xpH"], capture_output=True, text=True, check=True).stdout
+    holders, peers = dict[str, set[int]](), dict[str, str]()
+    for line in said.splitlines():
+        words = line.split()
+        holders[words[5]] = {int(part.partition("pid=")[2].partition(",")[0]) for part in line.split("(")[2:]}
+        peers[words[5]] = words[7]
+    mine = [peers[end] for end, owners in holders.items() if owners & set(pids)]
+    return {pid for end in mine for pid in holders.get(end, ())}
+
+
+async def usual(run: Run) -> Usual:
+    """Boots that nobody dies in."""
+    left: dict[Hop, list[timedelta]] = {hop: [] for hop in HOPS}
+    answered: list[timedelta] = []
+    for _ in range(UNHURT):
+        await run.calm()
+        server = await run.ask()
+        run.asked[ServerId(server)] = Asked(ServerId(server), "ACTIVE", is_single=True)
+        ran = (await run.feed.until(server, Hop.RUNNING)).wall
+        row = await run.ended(server)
+        at = None if row is None else await run.answers(row)
+        assert at is not None, f"server {server} does not boot when all is well"
+        answered.append(at - ran)
+        for hop in HOPS:
+            left[hop].append(ran - (run.feed.first(server, hop) or ran))
+        await run.clear(server)
+    return Usual({hop: median(times) for hop, times in left.items()}, median(answered))
+
+
+async def sweep(run: Run, cells: Sequence[tuple[Hop, str]], tell: Callable[[Cell], None]) -> list[Cell]:
+    sweeping = Sweep(run, await usual(run))
+    found = []
+    for hop, victim in cells:
+        found.append(await sweeping.cell(hop, victim))
+        tell(found[-1])
+    return found
+
+
+ALL: Sequence[tuple[Hop, str]] = [(hop, victim) for hop in HOPS for victim in VICTIMS]
+__all__ = ["ALL", "Awaitable", "Cell", "sweep"]
