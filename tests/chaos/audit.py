@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, TypeVar
 
-import asyncpg
+import asyncpg.exceptions
 import msgspec
 from tests.chaos.evidence import Appended, PortWrite, Removed
 
@@ -17,6 +17,7 @@ from moorage.domain.server import Server
 
 T = TypeVar("T")
 
+DATABASE_AWAY = (asyncpg.exceptions.PostgresError, asyncpg.exceptions.InterfaceError)
 HOLD = 4711  # the advisory lock without which nobody takes from the outbox
 
 NOTING = f"""
@@ -131,7 +132,7 @@ class Audit:
     @asynccontextmanager
     async def outbox_held(self) -> AsyncIterator[None]:
         """Nobody takes from the outbox, for the length of the context, or until the database is killed."""
-        connection = await asyncpg.connect(self.url)
+        connection = await self._connect()
         await connection.execute(f"SELECT pg_advisory_lock({HOLD})")
         try:
             yield
@@ -149,12 +150,15 @@ class Audit:
             return [row["document"] for row in await connection.fetch(query, *values)]
 
     @asynccontextmanager
-    async def _connected(self) -> AsyncIterator[asyncpg.Connection]:
-        connection = await asyncpg.connect(self.url)
+    async def _connected(self) -> AsyncIterator[Any]:
+        connection = await self._connect()
         try:
             yield connection
         finally:
             await connection.close()
+
+    async def _connect(self) -> Any:
+        return await asyncpg.connect(self.url)  # type: ignore[no-untyped-call]
 
 
 def _decoded(raw: bytes | None, kind: type[T]) -> T | None:

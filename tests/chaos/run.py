@@ -8,8 +8,7 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import TypeVar
 
-import asyncpg
-from tests.chaos.audit import Audit
+from tests.chaos.audit import DATABASE_AWAY, Audit
 from tests.chaos.cluster import Cluster, a_cluster, commands
 from tests.chaos.evidence import Asked, Evidence, Reached, Snapshot
 from tests.chaos.feed import Feed
@@ -29,7 +28,7 @@ T = TypeVar("T")
 FRESH = 3.5  # seconds since the last heartbeat: nobody is taken for dead for a while
 SETTLED_WITHIN = 90.0  # seconds, a limit for hangs
 LOOK_EVERY = 0.02  # seconds
-AWAY = (MoorageError, OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError)
+AWAY = (MoorageError, OSError, TimeoutError, *DATABASE_AWAY)
 
 
 @dataclass
@@ -43,7 +42,7 @@ class Run:
     image: str
     network: str
     first: str = ""
-    before: Snapshot = Snapshot()
+    before: Snapshot = field(default_factory=Snapshot)
     asked: dict[ServerId, Asked] = field(default_factory=dict)
     outcomes: dict[ServerId, Server] = field(default_factory=dict)  # as they were before they were cleared away
     reached: dict[ServerId, Reached] = field(default_factory=dict)
@@ -75,13 +74,18 @@ class Run:
 
         assert await self.until(is_calm), f"no calm: {self.cluster.cloud.spread.last_words()}"
 
-    async def ended(self, server: str, wanted: str = "ACTIVE") -> Server | None:
-        """The server's row once nothing is under way with it, or when the time for that is over; kept as evidence."""
+    async def ended(self, server: str, *wanted: VmState) -> Server | None:
+        """The server's row once nothing is under way with it, or when the time for that is over; kept as evidence.
+
+        `wanted`: what it shall have come to by then, or ERROR.
+        """
 
         async def look() -> Server | None:
             row = await self.audit.server(server)
             is_busy = row is None or row.life.task is not None or row.life.vm is VmState.BUILDING
-            return None if is_busy else row
+            if row is None or is_busy:
+                return None
+            return row if not wanted or row.life.vm in (*wanted, VmState.ERROR) else None
 
         row = await self.until(look) or await self.until(lambda: self.audit.server(server), within=5.0)
         if row is not None:

@@ -2,11 +2,11 @@
 
 import asyncio
 import subprocess
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from statistics import median
 
+from tests.chaos.cells import VICTIMS, Cell
 from tests.chaos.evidence import Asked
 from tests.chaos.run import Run
 
@@ -15,35 +15,6 @@ from moorage.domain.ids import ServerId
 
 TRIES = 3  # for a cell whose kill did not fall where it should
 UNHURT = 3  # boots that nobody dies in: what a fault costs is measured by them
-
-VICTIMS: Mapping[str, Sequence[str]] = {
-    "compute API": ("compute-api-1", "compute-api-2"),
-    "network API": ("network-1", "network-2"),
-    "notifier": (),  # the one of the two network processes that tells this boot's news
-    "compute": ("compute",),
-    "agent": ("agent",),
-    "RabbitMQ": ("rabbitmq",),
-    "PostgreSQL": ("postgresql",),
-    "ovsdb-server": ("ovsdb-server",),
-    "ovs-vswitchd": ("ovs-vswitchd",),
-    "holder's children": ("dhcp",),  # of this boot, while its guest is held
-}
-
-
-@dataclass(frozen=True)
-class Cell:
-    """One death. `delay` is how much later than without it the guest ran (or, killed after that, answered)."""
-
-    hop: Hop
-    victim: str
-    counted: bool
-    delay: float | None  # seconds; None: the boot did not come through
-    restart: float  # seconds that the victim was away
-
-    @property
-    def is_slow(self) -> bool:
-        """Whether it cost more than the goal."""
-        return self.delay is None or self.delay > self.restart + 2.0
 
 
 @dataclass(frozen=True)
@@ -145,7 +116,11 @@ async def usual(run: Run) -> Usual:
         for hop in HOPS:
             left[hop].append(ran - (run.feed.first(server, hop) or ran))
         await run.clear(server)
-    return Usual({hop: median(times) for hop, times in left.items()}, median(answered))
+    return Usual({hop: _middle(times) for hop, times in left.items()}, _middle(answered))
+
+
+def _middle(times: Sequence[timedelta]) -> timedelta:
+    return sorted(times)[len(times) // 2]
 
 
 async def sweep(run: Run, cells: Sequence[tuple[Hop, str]], tell: Callable[[Cell], None]) -> list[Cell]:
@@ -155,7 +130,3 @@ async def sweep(run: Run, cells: Sequence[tuple[Hop, str]], tell: Callable[[Cell
         found.append(await sweeping.cell(hop, victim))
         tell(found[-1])
     return found
-
-
-ALL: Sequence[tuple[Hop, str]] = [(hop, victim) for hop in HOPS for victim in VICTIMS]
-__all__ = ["ALL", "Awaitable", "Cell", "sweep"]
