@@ -9,7 +9,6 @@ from tests.chaos.audit import Audit
 from tests.chaos.cluster import Cluster, commands
 from tests.chaos.evidence import Snapshot
 from tests.machine import COMPUTE
-from tests.real.hosting import HOST
 
 from moorage.adapters.ovsdb import processes
 from moorage.seams.world import ROOT
@@ -27,8 +26,8 @@ async def snapshot(cluster: Cluster, audit: Audit) -> Snapshot:
     kinds["bridge port"] = frozenset((await _ovs(cluster, "ovs-vsctl", "list-ports", BRIDGE)).split())
     flows = await _ovs(cluster, "ovs-ofctl", "--names", "-O", "OpenFlow14", "dump-flows", BRIDGE)
     kinds["flow"] = frozenset(CHANGING.sub("", line).strip() for line in flows.splitlines() if "table=" in line)
-    kinds["lease"] = _lines(machine.place / "agent", "*lease*", words=slice(1, 3))
-    kinds["guest record"] = frozenset(path.name for path in (machine.place / "compute").glob("hosts/*/guests/*"))
+    kinds["lease"] = _lines(machine.place / "a", "*lease*", words=slice(1, 3))
+    kinds["guest record"] = frozenset(path.name for path in (machine.place / "c").glob("hosts/*/guests/*"))
     kinds["process"] = _processes(machine.place)
     return Snapshot(kinds)
 
@@ -62,6 +61,3 @@ def _lines(place: Path, pattern: str, *, words: slice) -> frozenset[str]:
 def _processes(place: Path) -> frozenset[str]:
     """Whatever runs with a file of this cloud's, but for RabbitMQ's and PostgreSQL's own workers."""
     return frozenset(" ".join(words)[:200] for _, words in commands() if any(str(place) in word for word in words))
-
-
-__all__ = ["HOST", "has_number", "snapshot"]

@@ -24,7 +24,7 @@ log = structlog.get_logger(__name__)
 
 TAKEN_WITHIN = 5.0  # seconds from a cast to the broker's word that it has it
 FIRST_PAUSE = 0.05  # seconds until a lost connection is made again; doubles
-LONGEST_PAUSE = 2.0  # seconds
+LONGEST_PAUSE = 0.5  # seconds: a broker that is back, or a queue that has a leader again, is found in this time
 SETTLE = 3.0  # seconds between a queue's making and its first message (serving.py says why)
 
 
