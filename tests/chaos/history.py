@@ -122,7 +122,14 @@ def _never_delivered(evidence: Evidence) -> Iterator[str]:
 
 
 def _is_accepted(one: Appended, evidence: Evidence) -> bool:
-    return any(found.event == one.item.event and found.at >= one.item.made_at for found in evidence.accepted)
+    return any(
+        _about(found.event) == _about(one.item.event) and found.at >= one.item.made_at for found in evidence.accepted
+    )
+
+
+def _about(event: ExternalEvent) -> tuple[str, str, str]:
+    """An event as compute says that it heard it."""
+    return (event.name, event.server, event.tag)
 
 
 def _is_overtaken(event: ExternalEvent, removed: Removed, later: Sequence[Appended]) -> bool:

@@ -8,7 +8,7 @@ from tests.chaos.evidence import Accepted, Appended, Asked, Evidence, PortWrite,
 from tests.chaos.history import judged
 from tests.unit.ports import NOW, SERVER, new_port
 
-from moorage.domain.events import DeadEvent, EventName, ExternalEvent, OutboxItem
+from moorage.domain.events import DeadEvent, EventName, EventStatus, ExternalEvent, OutboxItem
 from moorage.domain.hops import Fact, Hop
 from moorage.domain.ids import (
     FlavorId,
@@ -115,6 +115,16 @@ def test_a_planted_lost_event_is_reported() -> None:
 def test_an_event_that_was_accepted_before_it_was_made_is_no_proof() -> None:
     event = ExternalEvent(EventName.VIF_PLUGGED, ID, PortId("p1"))
     assert judged(story(server(), accepted=(Accepted(NOW - timedelta(seconds=1), event),))).lost_events
+
+
+def test_an_accepted_event_is_known_by_what_it_is_about() -> None:
+    event = ExternalEvent(EventName.CHANGED, ID, PortId("p1"), None)
+    heard = Accepted(NOW + timedelta(seconds=1), replace(event, status=EventStatus.COMPLETED))
+    writes = (PortWrite(2, WITH_ADDRESS, replace(WITH_ADDRESS, name="new")),)
+    found = story(server(), writes=writes, appended=(Appended(1, 2, OutboxItem(7, event, NOW)),), accepted=(heard,))
+    assert judged(found).violations == []
+    other = replace(heard, event=replace(heard.event, tag=PortId("p2")))
+    assert judged(replace(found, accepted=(other,))).lost_events
 
 
 def test_an_event_that_still_waits_is_reported() -> None:
