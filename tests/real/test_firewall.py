@@ -4,6 +4,7 @@ What must not pass is tried where it would pass if something were different, and
 """
 
 import asyncio
+import socket
 from collections.abc import AsyncIterator
 from functools import partial
 from typing import Any
@@ -26,6 +27,7 @@ from tests.real.packets import (
     udp4,
 )
 
+from moorage.domain.ids import device_name
 from moorage.wire.messages import GroupRuleSpec
 
 pytestmark = pytest.mark.timeout(60)
@@ -383,6 +385,41 @@ async def test_a_running_ping_and_a_connection_lose_nothing_when_the_agent_is_re
         assert await held.carries(back=True)
         assert sorted(wall.rig.shared()) == sorted(flows)
         assert min(wall.rig.age(guest.port) for guest in (a, b, c)) > 0.4, "no flow was sent again"
+
+
+async def test_a_guest_with_too_many_connections_has_no_more_and_takes_nobody_elses(wall: Wall) -> None:
+    a, b = await pair(wall)
+    other, third = await wall.guest("c", "out", "b"), await wall.guest("d", "out")
+    await wall.rules("b", rule("ingress", UDP, 1, 9999, group="a"), rule("ingress", TCP, 80))
+    await soon(lambda: sends(a, b, 80))
+    await connects_to_many(a, b)
+    assert connections_of(wall, a) == wall.connections
+    assert not await connects(a, other, 80), "it has no room for what is to come back"
+    assert connections_of(wall, b) == wall.connections
+    await soon(lambda: connects(third, other, 80))
+    wall.rig.stop_switch()
+    wall.rig.start_switch()
+    await soon(lambda: connects(a, other, 80), within=5.0)
+    await connects_to_many(a, b)
+    assert connections_of(wall, a) == wall.connections, "the switch's next life knows the limit too"
+
+
+async def connects_to_many(one: Guest, other: Guest) -> None:
+    """UDP to more ports than a guest may have connections."""
+    with one.open(socket.AF_INET, socket.SOCK_DGRAM) as sending:
+        for port in range(1000, 1300):
+            await asyncio.get_running_loop().sock_sendto(sending, b"moorage!", (other.address, port))
+            await asyncio.sleep(0.001)  # what a veth can hold
+    await asyncio.sleep(0.2)
+
+
+def connections_of(wall: Wall, guest: Guest) -> int:
+    """As the switch counts them."""
+    database = f"unix:{wall.rig.rundir}/db.sock"
+    zone = wall.rig.inside("ovs-vsctl", f"--db={database}", "get", "Interface", device_name(guest.port), "ofport")
+    control = str(wall.rig.rundir / "ovs-vswitchd.ctl")
+    told = wall.rig.inside("ovs-appctl", "-t", control, "dpctl/ct-get-limits", f"zone={zone.strip()}")
+    return int(told.strip().rpartition("count=")[2])
 
 
 async def test_all_is_as_it_was_after_a_restart_of_the_switch(wall: Wall) -> None:

@@ -14,6 +14,7 @@ from moorage.adapters.openflow.client import OpenFlowClient
 from moorage.adapters.ovsdb import bridge, operations
 from moorage.adapters.ovsdb.bridge import Rows
 from moorage.adapters.ovsdb.client import Operation, OvsdbClient
+from moorage.adapters.ovsdb.control import Control
 from moorage.adapters.ovsdb.leaving import Leaving
 from moorage.adapters.ovsdb.wires import Wires
 from moorage.domain.errors import Conflict, Unavailable
@@ -42,6 +43,7 @@ class OvsSwitch:
         database: str | None = None,  # "tcp:HOST:PORT" or "unix:PATH", if it is not rundir's
         timeout: float = 10.0,  # seconds, for each request
         open_timeout: float = 5.0,  # seconds in which the switch must open a service port
+        connections: int = 65_536,  # that a port's zone may hold; Open vSwitch's table holds 3,000,000
         sent: Counter[str] | None = None,  # counts what is sent, by seams.switch's words
     ) -> None:
         sent = Counter() if sent is None else sent
@@ -59,7 +61,7 @@ class OvsSwitch:
         self._openflow = OpenFlowClient(
             f"{rundir}/{name}.mgmt", self._turned, timeout=timeout, on_sent=partial(_count, sent, FLOW_BATCH)
         )
-        self._wires = Wires(self._ovsdb, self._openflow, timeout)
+        self._wires = Wires(self._ovsdb, self._openflow, Control(rundir), connections, timeout)
         self._leaving = Leaving(lambda: bridge.carried_out(self._ovsdb.replica), patience=open_timeout)
         self._watchers: set[asyncio.Event] = set()
         self._epoch = 0  # one more each time that all is to be told anew

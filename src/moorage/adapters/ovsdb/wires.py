@@ -12,6 +12,7 @@ from moorage.adapters.openflow.messages import Message, forget_connections
 from moorage.adapters.ovsdb import bridge, operations
 from moorage.adapters.ovsdb.bridge import Rows
 from moorage.adapters.ovsdb.client import Operation, OvsdbClient
+from moorage.adapters.ovsdb.control import Control
 from moorage.adapters.ovsdb.flows import Packed, delete_all, packed, to_send
 from moorage.adapters.ovsdb.session import Refused
 from moorage.adapters.ovsdb.standing import Standing
@@ -26,7 +27,9 @@ log = structlog.get_logger(__name__)
 class Wires:
     """`sent` has the ofport and the mark of each port whose flows are known to be there, on the present connection."""
 
-    def __init__(self, ovsdb: OvsdbClient, openflow: OpenFlowClient, timeout: float) -> None:
+    def __init__(
+        self, ovsdb: OvsdbClient, openflow: OpenFlowClient, control: Control, connections: int, timeout: float
+    ) -> None:
         self.sent: dict[PortId, tuple[int | None, str]] = {}
         self._ovsdb = ovsdb
         self._openflow = openflow
@@ -34,12 +37,17 @@ class Wires:
         self._life = 0  # one more each time that the connection was made or lost
         self._standing = Standing(openflow)
         self._zones: dict[PortId, int] = {}  # of ports that were wired
+        self._control = control
+        self._connections = connections  # that each zone may hold
+        self._limited: set[int] = set()  # zones that know, on the present connection
+        self._is_limiting = True  # as far as is known
 
     def forget(self) -> None:
         """The connection was made or lost: vswitchd may have been restarted, without any flow."""
         self._life += 1
         self._standing.forget()
         self.sent.clear()
+        self._limited.clear()
 
     async def prepare(self, shared: Shared | None) -> None:
         """Before the bridge is looked at for `wire` or `unwire`: what takes long and does not depend on it."""
@@ -110,7 +118,10 @@ class Wires:
             return {}
 
         try:
-            rejected = await self._both(tags, messages, f"wiring {len(plans)} ports")
+            zones = {plan.zone for plan in good if plan.zone is not None} - self._limited
+            rejected, _ = await asyncio.gather(
+                self._both(tags, messages, f"wiring {len(plans)} ports"), self._limit(zones)
+            )
         except MoorageError:
             self._standing.forget()  # all of it may have been carried out, some, or nothing
             raise
@@ -159,6 +170,21 @@ class Wires:
                 tagging: Awaitable[object] = self._ovsdb.start(change) if change else self._ovsdb.catch_up()
                 _, rejected = await asyncio.gather(tagging, flowing)
                 return rejected
+
+    async def _limit(self, zones: AbstractSet[int]) -> None:
+        """A port without a limit is better than none, and its next wiring tries again."""
+        if not zones:
+            return
+        life = self._life
+        try:
+            await self._control.limit(zones, self._connections)
+        except Unavailable as error:
+            if self._is_limiting:  # said once
+                log.warning("guests' connections are not limited: one can fill the host's table", error=str(error))
+            self._is_limiting = False
+        else:
+            self._is_limiting = True
+            self._limited |= zones if self._life == life else frozenset()
 
     def _check_life(self, life: int) -> None:
         if self._life != life:
