@@ -11,7 +11,7 @@ from moorage.domain.agent import Agent
 from moorage.domain.attempt import first_placed
 from moorage.domain.events import Judgement, Verdict
 from moorage.domain.hops import Fact, Hop, SubFact
-from moorage.domain.identity import Domain, Grant, Project, Revocation, Role, Scope, ScopeKind, User
+from moorage.domain.identity import Domain, Grant, Group, GroupGrant, Project, Revocation, Role, Scope, ScopeKind, User
 from moorage.domain.ids import (
     FlavorId,
     Generation,
@@ -50,11 +50,14 @@ async def fill_identity(store: IdentityStore) -> None:
         Project(PROJECT, "demo", "default", "a project", parent_id="default", tags=("b", "a")),
         User(USER, "alice", "default", "hash", email="a@example.org", description="ä", default_project_id=PROJECT),
         Role("r1", "member", "may"),
+        Group("g1", "staff", "default", "a group"),
     )
     for thing in things:
         await store.add(thing)
     await store.grant(Grant(USER, "r1", Scope(ScopeKind.PROJECT, PROJECT)))
     await store.grant(Grant(USER, "r1", Scope(ScopeKind.SYSTEM, "all")))
+    await store.join("g1", USER)
+    await store.grant(GroupGrant("g1", "r1", Scope(ScopeKind.DOMAIN, "default")))
     await store.revoke([Revocation(f"user:{USER}", NOW, NOW + timedelta(days=1))])
 
 

@@ -7,9 +7,10 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from tests.contract.conftest import Opened
 
-from moorage.adapters.database.identity import IDENTITY, DatabaseIdentityStore
+from moorage.adapters.database.identity import DatabaseIdentityStore
+from moorage.adapters.database.identity_tables import IDENTITY
 from moorage.domain.errors import Conflict, Invalid, NotFound
-from moorage.domain.identity import Domain, Grant, Project, Revocation, Role, Scope, ScopeKind, User
+from moorage.domain.identity import Domain, Grant, Group, GroupGrant, Project, Revocation, Role, Scope, ScopeKind, User
 from moorage.seams.identity_store import IdentityStore
 
 NOW = datetime(2026, 1, 1, 12, 0, 0, 123456, tzinfo=UTC)
@@ -18,6 +19,7 @@ OTHER = Domain("d2", "Other", "the other one", is_enabled=False)
 DEMO = Project("p1", "demo", "default", parent_id="default", tags=("b", "a"))
 ALICE = User("u1", "alice", "default", "hash", email="a@example.org")
 MEMBER = Role("r1", "member")
+STAFF = Group("g1", "staff", "default", "all")
 ON_DEMO = Scope(ScopeKind.PROJECT, "p1")
 SYSTEM = Scope(ScopeKind.SYSTEM, "all")
 
@@ -74,6 +76,49 @@ async def test_a_change_that_raises_changes_nothing_and_revokes_nothing(store: I
         await store.update(User, "u1", refuse, [Revocation("user:u1", NOW, NOW)])
     assert await store.get(User, "u1") == ALICE
     assert await store.revocations(NOW - timedelta(days=1)) == []
+
+
+async def test_members_of_a_group_have_what_was_granted_to_it(store: IdentityStore) -> None:
+    await fill(store)
+    await store.add(STAFF)
+    grant = GroupGrant("g1", "r1", ON_DEMO)
+    for _ in range(2):
+        await store.join("g1", "u1")
+        await store.grant(grant)
+    await store.grant(Grant("u1", "r1", SYSTEM))
+    assert (await store.members("g1"), await store.groups_of("u1")) == ([ALICE], [STAFF])
+    assert await store.effective("u1") == [Grant("u1", "r1", SYSTEM), grant]
+    assert await store.effective("u1", ON_DEMO) == [grant]
+    assert await store.group_grants(group="g1", scope=ON_DEMO, role="r1") == [grant]
+    assert await store.group_grants(role="no") == []
+    revocation = Revocation("member:g1:u1", NOW, NOW)
+    await store.leave("g1", "u1", [revocation])
+    assert await store.effective("u1", ON_DEMO) == []
+    assert await store.revocations(NOW - timedelta(days=1)) == [revocation]
+    with pytest.raises(NotFound):
+        await store.leave("g1", "u1")
+    await store.withdraw(grant)
+    with pytest.raises(NotFound):
+        await store.withdraw(grant)
+    for absent in (store.join("no", "u1"), store.join("g1", "no"), store.grant(GroupGrant("no", "r1", ON_DEMO))):
+        with pytest.raises(NotFound):
+            await absent
+
+
+async def test_a_group_goes_with_all_that_names_it(store: IdentityStore) -> None:
+    await fill(store)
+    for group, domain in (("g1", "default"), ("g2", "d2"), ("g3", "default")):
+        await store.add(replace(STAFF, id=group, name=group, domain_id=domain))
+        await store.join(group, "u1")
+        await store.grant(GroupGrant(group, "r1", ON_DEMO))
+    await store.delete(Group, "g1")
+    await store.delete(Domain, "d2")
+    assert [group.id for group in await store.groups_of("u1")] == ["g3"]
+    assert [grant.group_id for grant in await store.group_grants()] == ["g3"]
+    await store.delete(Project, "p1")
+    assert await store.group_grants() == []
+    await store.delete(User, "u1")
+    assert await store.members("g3") == []
 
 
 async def test_grants_are_given_twice_and_withdrawn_once(store: IdentityStore) -> None:

@@ -21,7 +21,8 @@ from tests.unit.ports import NOW, bind, report
 from moorage.adapters.database.compute import ComputeDatabase
 from moorage.adapters.database.compute_tables import COMPUTE
 from moorage.adapters.database.engine import Database
-from moorage.adapters.database.identity import IDENTITY, DatabaseIdentityStore
+from moorage.adapters.database.identity import DatabaseIdentityStore
+from moorage.adapters.database.identity_tables import IDENTITY
 from moorage.adapters.database.network import SqlNetworkStore
 from moorage.adapters.database.network_tables import NETWORK
 from moorage.adapters.database.postgresql import CONNECTIONS

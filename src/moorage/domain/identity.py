@@ -1,4 +1,4 @@
-"""Who there is: domains, projects, users, roles, grants, and which tokens count no more."""
+"""Who there is: domains, projects, users, groups, roles, grants, and which tokens count no more."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -48,7 +48,10 @@ class Project:
 
 @dataclass(frozen=True)
 class User:
-    """`email`, `description` and `default_project_id` are None when they were never given."""
+    """`email`, `description` and the two projects' ids are None when they were never given.
+
+    `project_id` means nothing: clients from before domains write it, and read it back.
+    """
 
     id: str
     name: str
@@ -58,6 +61,18 @@ class User:
     email: str | None = None
     description: str | None = None
     default_project_id: str | None = None
+    project_id: str | None = None
+
+
+@dataclass(frozen=True)
+class Group:
+    """Users who have their roles together. `project_id` is as a user's."""
+
+    id: str
+    name: str
+    domain_id: str
+    description: str = ""
+    project_id: str | None = None
 
 
 @dataclass(frozen=True)
@@ -72,6 +87,15 @@ class Grant:
     """A user has a role on a project, on a domain or on the system."""
 
     user_id: str
+    role_id: str
+    scope: Scope
+
+
+@dataclass(frozen=True)
+class GroupGrant:
+    """All members of a group have a role on a project, on a domain or on the system."""
+
+    group_id: str
     role_id: str
     scope: Scope
 
@@ -107,6 +131,19 @@ def about_owner(domain_id: str) -> str:
 
 def about_grants(user_id: str, scope: Scope) -> str:
     return f"grant:{user_id}:{scope.kind}:{scope.id}"
+
+
+def about_group(group_id: str) -> str:
+    """Tokens that have roles by the group."""
+    return f"group:{group_id}"
+
+
+def about_membership(group_id: str, user_id: str) -> str:
+    return f"member:{group_id}:{user_id}"
+
+
+def about_group_grants(group_id: str, scope: Scope) -> str:
+    return f"group-grant:{group_id}:{scope.kind}:{scope.id}"
 
 
 def about_role(role_id: str) -> str:

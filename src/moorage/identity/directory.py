@@ -1,4 +1,4 @@
-"""Domains, projects, users, roles and grants made, changed and deleted; what a change invalidates."""
+"""Domains, projects, users, groups, roles and grants made, changed and deleted; what a change invalidates."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -11,12 +11,16 @@ from moorage.domain.errors import Forbidden, Invalid, NotFound
 from moorage.domain.identity import (
     Domain,
     Grant,
+    Group,
     Project,
     Role,
     Scope,
     ScopeKind,
     User,
     about_grants,
+    about_group,
+    about_group_grants,
+    about_membership,
     about_owner,
     about_role,
     about_scope,
@@ -24,17 +28,19 @@ from moorage.domain.identity import (
 )
 from moorage.identity.requests import (
     ChangedDomain,
+    ChangedGroup,
     ChangedProject,
     ChangedRole,
     ChangedUser,
     NewDomain,
+    NewGroup,
     NewProject,
     NewRole,
     NewUser,
 )
 from moorage.identity.scoping import refusal
 from moorage.identity.service import IdentityService
-from moorage.seams.identity_store import Thing
+from moorage.seams.identity_store import AnyGrant, Thing
 
 FIELDS = {"enabled": "is_enabled"}  # ours for theirs, where they differ
 
@@ -85,8 +91,14 @@ class Directory:
                 email=new.email,
                 description=new.description,
                 default_project_id=new.default_project_id,
+                project_id=new.project_id,
             )
         )
+
+    async def add_group(self, new: NewGroup, domain_id: str) -> Group:
+        """`domain_id` is the caller's, for a group that names none. Raises NotFound for an unknown domain."""
+        domain = await self.service.store.get(Domain, new.domain_id or domain_id)
+        return await self._add(Group(uuid4().hex, new.name, domain.id, new.description or "", new.project_id))
 
     async def add_role(self, new: NewRole) -> Role:
         return await self._add(Role(uuid4().hex, new.name, new.description))
@@ -126,6 +138,18 @@ class Directory:
         is_ending = change.enabled is False or change.password is not UNSET
         return await self._change(User, id, changed, off=is_ending)
 
+    async def change_group(self, id: str, change: ChangedGroup) -> Group:
+        """Raises Invalid for a move to another domain."""
+        fields = given(change, "domain_id")
+        fields |= {"description": fields["description"] or ""} if "description" in fields else {}
+
+        def changed(group: Group) -> Group:
+            if change.domain_id not in (UNSET, group.domain_id):
+                raise Invalid("Invalid input: a group stays in its domain.")
+            return replace(group, **fields)
+
+        return await self._change(Group, id, changed, off=False)
+
     async def change_role(self, id: str, change: ChangedRole) -> Role:
         fields = given(change)
         return await self._change(Role, id, lambda role: replace(role, **fields), off=False)
@@ -145,12 +169,26 @@ class Directory:
         if kind is Domain and (await self.service.store.get(Domain, id)).is_enabled:
             raise Forbidden(f"Cannot delete a domain that is enabled, please disable it first: {id}.")
         revoking = self.service.revoking(*_about(kind, id))
+        if kind is Domain:  # members of its groups may be another domain's
+            groups = await self.service.store.find(Group, {"domain_id": id})
+            revoking += self.service.revoking(*(about_group(group.id) for group in groups))
         await self.service.store.delete(kind, id, revoking)
         self.service.revocations.add(revoking)
 
-    async def withdraw(self, grant: Grant) -> None:
+    async def leave(self, group: str, user: str) -> None:
+        """Raises NotFound when the user is not in the group."""
+        revoking = self.service.revoking(about_membership(group, user))
+        await self.service.store.leave(group, user, revoking)
+        self.service.revocations.add(revoking)
+
+    async def withdraw(self, grant: AnyGrant) -> None:
         """Raises NotFound when it was never granted."""
-        revoking = self.service.revoking(about_grants(grant.user_id, grant.scope))
+        about = (
+            about_grants(grant.user_id, grant.scope)
+            if isinstance(grant, Grant)
+            else about_group_grants(grant.group_id, grant.scope)
+        )
+        revoking = self.service.revoking(about)
         await self.service.store.withdraw(grant, revoking)
         self.service.revocations.add(revoking)
 
@@ -172,4 +210,6 @@ def _about(kind: type, id: str) -> tuple[str, ...]:
         return about_owner(id), about_scope(Scope(ScopeKind.DOMAIN, id))
     if kind is Project:
         return (about_scope(Scope(ScopeKind.PROJECT, id)),)
+    if kind is Group:
+        return (about_group(id),)
     return (about_user(id) if kind is User else about_role(id),)

@@ -126,7 +126,15 @@ class NewUser(Body):
     email: str | None = None
     description: str | None = None
     default_project_id: str | None = None
+    project_id: Name64 | None = None  # kept and shown, without a meaning
     options: Options = field(default_factory=dict)
+
+
+class NewGroup(Body):
+    name: Name64
+    domain_id: str | None = None  # None: the caller's
+    description: str | None = None
+    project_id: Name64 | None = None  # as a user's
 
 
 class NewRole(Body):
@@ -163,7 +171,15 @@ class ChangedUser(Body):
     email: str | UnsetType | None = UNSET
     description: str | UnsetType | None = UNSET
     default_project_id: str | UnsetType | None = UNSET
+    project_id: Name64 | UnsetType | None = UNSET
     options: Options | UnsetType = UNSET
+
+
+class ChangedGroup(Body):
+    name: Name64 | UnsetType = UNSET
+    domain_id: str | UnsetType = UNSET
+    description: str | UnsetType | None = UNSET
+    project_id: Name64 | UnsetType | None = UNSET
 
 
 class ChangedRole(Body):

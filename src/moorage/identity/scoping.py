@@ -56,6 +56,7 @@ def issued(
     methods: Sequence[str],
     target: Target | None,
     roles: tuple[Named, ...],
+    groups: tuple[str, ...] = (),
     audit_id: str,
     now: datetime,
     life: timedelta,
@@ -83,4 +84,5 @@ def issued(
         scope_name=project.name if project is not None else named_domain.name if named_domain is not None else "",
         scope_domain=named_domain if project is not None else None,
         roles=roles,
+        groups=groups,
     )

@@ -6,14 +6,14 @@ from datetime import timedelta
 from secrets import token_urlsafe
 
 from moorage.domain.errors import NotFound
-from moorage.domain.identity import Domain, Project, Revocation, Role, Scope, ScopeKind, User, about_token
+from moorage.domain.identity import Domain, GroupGrant, Project, Revocation, Role, ScopeKind, User, about_token
 from moorage.identity.requests import Auth, DomainRef, ProjectRef, ScopePart, UserRef
 from moorage.identity.revocations import Revocations
 from moorage.identity.scoping import Target, issued, refusal, roles_in
 from moorage.identity.tokens import Named, Signer, Token
 from moorage.identity.verifier import Verifier
 from moorage.seams.clock import Clock
-from moorage.seams.identity_store import IdentityStore
+from moorage.seams.identity_store import AnyGrant, IdentityStore
 from moorage.seams.passwords import Passwords
 
 FORGIVEN = timedelta(days=2)  # how long after its end a token may still be looked at with allow_expired
@@ -89,28 +89,30 @@ class IdentityService:
 
     async def projects_of(self, user_id: str) -> Sequence[Project]:
         """The projects that a user has a role on and that are switched on."""
-        grants = await self.store.grants(user=user_id)
+        grants = await self.store.effective(user_id)
         wanted = {grant.scope.id for grant in grants if grant.scope.kind is ScopeKind.PROJECT}
         return [project for project in await self.store.find(Project, {"is_enabled": True}) if project.id in wanted]
 
     async def domains_of(self, user_id: str) -> Sequence[Domain]:
         """The domains that a user has a role on and that are switched on."""
-        grants = await self.store.grants(user=user_id)
+        grants = await self.store.effective(user_id)
         wanted = {grant.scope.id for grant in grants if grant.scope.kind is ScopeKind.DOMAIN}
         return [domain for domain in await self.store.find(Domain, {"is_enabled": True}) if domain.id in wanted]
 
     async def is_on_system(self, user_id: str) -> bool:
-        return bool(await self.store.grants(user=user_id, scope=Target().scope))
+        return bool(await self.store.effective(user_id, Target().scope))
 
     async def _issue(
         self, user: User, methods: Sequence[str], target: Target | None, parent: Token | None
     ) -> tuple[str, Token]:
+        held = await self.store.effective(user.id, target.scope) if target is not None else ()
         token = issued(
             user=user,
             user_domain=await self.store.get(Domain, user.domain_id),
             methods=methods,
             target=target,
-            roles=await self._roles(user, target.scope) if target is not None else (),
+            roles=await self._roles(held) if held else (),
+            groups=tuple(sorted({grant.group_id for grant in held if isinstance(grant, GroupGrant)})),
             audit_id=token_urlsafe(16),
             now=self.clock.now(),
             life=self.token_life,
@@ -118,9 +120,8 @@ class IdentityService:
         )
         return self.signer.sign(token), token
 
-    async def _roles(self, user: User, scope: Scope) -> tuple[Named, ...]:
-        granted = await self.store.grants(user=user.id, scope=scope)
-        return roles_in((grant.role_id for grant in granted), await self.store.find(Role))
+    async def _roles(self, held: Sequence[AnyGrant]) -> tuple[Named, ...]:
+        return roles_in((grant.role_id for grant in held), await self.store.find(Role))
 
     async def _known(self, given: UserRef) -> User | None:
         """The user whose name and password these are. An unknown name takes as long as a wrong password."""
@@ -163,7 +164,7 @@ class IdentityService:
         except NotFound:
             return None
         target = Target(project=project, domain=await self.store.get(Domain, project.domain_id))
-        return target if target.is_enabled and await self._roles(user, target.scope) else None
+        return target if target.is_enabled and await self.store.effective(user.id, target.scope) else None
 
     async def _project(self, given: ProjectRef) -> Project:
         if given.id is not None:

@@ -20,6 +20,9 @@ from moorage.domain.identity import (
     Scope,
     ScopeKind,
     about_grants,
+    about_group,
+    about_group_grants,
+    about_membership,
     about_owner,
     about_role,
     about_scope,
@@ -54,6 +57,7 @@ class Token:
     scope_name: str = ""
     scope_domain: Named | None = None  # for a project
     roles: tuple[Named, ...] = ()
+    groups: tuple[str, ...] = ()  # ids of those that the user has roles by
 
     def subjects(self) -> tuple[str, ...]:
         """What must not have been revoked for this token to count."""
@@ -61,6 +65,12 @@ class Token:
         if self.scope is not None:
             known += [about_scope(self.scope), about_grants(self.user.id, self.scope)]
             known += [about_role(role.id) for role in self.roles]
+            for group in self.groups:
+                known += [
+                    about_group(group),
+                    about_membership(group, self.user.id),
+                    about_group_grants(group, self.scope),
+                ]
         if self.scope_domain is not None:
             known.append(about_scope(Scope(ScopeKind.DOMAIN, self.scope_domain.id)))
         return tuple(known)
@@ -137,6 +147,8 @@ def _claims(token: Token) -> dict[str, Any]:
     if token.scope is not None:
         claims["scope"] = [token.scope.kind.value, token.scope.id, token.scope_name]
         claims["roles"] = [[role.id, role.name] for role in token.roles]
+    if token.groups:
+        claims["groups"] = list(token.groups)
     if token.scope_domain is not None:
         claims["in"] = [token.scope_domain.id, token.scope_domain.name]
     return claims
@@ -155,4 +167,5 @@ def _token(claims: Mapping[str, Any]) -> Token:
         scope_name=name,
         scope_domain=Named(*claims["in"]) if "in" in claims else None,
         roles=tuple(Named(*role) for role in claims.get("roles", ())),
+        groups=tuple(claims.get("groups", ())),
     )

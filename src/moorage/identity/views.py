@@ -2,8 +2,9 @@
 
 from typing import Any
 
-from moorage.domain.identity import Domain, Grant, Project, Role, ScopeKind, User
+from moorage.domain.identity import Domain, Grant, Group, Project, Role, ScopeKind, User
 from moorage.identity.tokens import Named, Token
+from moorage.seams.identity_store import AnyGrant
 from moorage.wire.times import exact
 
 UPDATED = "2020-04-07T00:00:00Z"
@@ -86,8 +87,20 @@ def user_view(user: User, base: str) -> dict[str, Any]:
         "email": user.email,
         "description": user.description,
         "default_project_id": user.default_project_id,
+        "project_id": user.project_id,
     }
     return view | {key: value for key, value in given.items() if value is not None}
+
+
+def group_view(group: Group, base: str) -> dict[str, Any]:
+    view = {
+        "id": group.id,
+        "name": group.name,
+        "domain_id": group.domain_id,
+        "description": group.description,
+        "links": _self(base, "groups", group.id),
+    }
+    return view if group.project_id is None else view | {"project_id": group.project_id}
 
 
 def role_view(role: Role, base: str) -> dict[str, Any]:
@@ -101,21 +114,21 @@ def role_view(role: Role, base: str) -> dict[str, Any]:
     }
 
 
-def assignment_view(grant: Grant, base: str) -> dict[str, Any]:
-    """A role assignment without names."""
+def assignment_view(grant: AnyGrant, base: str, member: str | None = None) -> dict[str, Any]:
+    """A role assignment without names: a user's, a group's, or what a group's is for one `member` of it."""
     kind, target = grant.scope.kind, grant.scope.id
+    holder, id = ("user", grant.user_id) if isinstance(grant, Grant) else ("group", grant.group_id)
     if kind is ScopeKind.SYSTEM:
         scope: dict[str, Any] = {"system": {"all": True}}
-        path = f"system/users/{grant.user_id}/roles/{grant.role_id}"
+        place = "system"
     else:
         scope = {kind.value: {"id": target}}
-        path = f"{kind.value}s/{target}/users/{grant.user_id}/roles/{grant.role_id}"
-    return {
-        "role": {"id": grant.role_id},
-        "user": {"id": grant.user_id},
-        "scope": scope,
-        "links": {"assignment": f"{base}/identity/v3/{path}"},
-    }
+        place = f"{kind.value}s/{target}"
+    links = {"assignment": f"{base}/identity/v3/{place}/{holder}s/{id}/roles/{grant.role_id}"}
+    if member is not None:
+        links["membership"] = f"{base}/identity/v3/groups/{id}/users/{member}"
+        holder, id = "user", member
+    return {"role": {"id": grant.role_id}, holder: {"id": id}, "scope": scope, "links": links}
 
 
 def listed(word: str, views: list[dict[str, Any]], base: str, path: str) -> dict[str, Any]:

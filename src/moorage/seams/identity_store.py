@@ -1,12 +1,13 @@
-"""Where identity keeps its domains, projects, users, roles, grants and revocations."""
+"""Where identity keeps its domains, projects, users, groups, roles, grants and revocations."""
 
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from typing import Protocol, TypeVar
 
-from moorage.domain.identity import Domain, Grant, Project, Revocation, Role, Scope, User
+from moorage.domain.identity import Domain, Grant, Group, GroupGrant, Project, Revocation, Role, Scope, User
 
-Thing = TypeVar("Thing", Domain, Project, User, Role)
+Thing = TypeVar("Thing", Domain, Project, User, Group, Role)
+AnyGrant = Grant | GroupGrant
 
 
 class IdentityStore(Protocol):
@@ -20,7 +21,7 @@ class IdentityStore(Protocol):
 
     async def get(self, kind: type[Thing], id: str) -> Thing: ...
 
-    async def add(self, thing: Domain | Project | User | Role) -> None: ...
+    async def add(self, thing: Domain | Project | User | Group | Role) -> None: ...
 
     async def update(
         self, kind: type[Thing], id: str, change: Callable[[Thing], Thing], revoking: Sequence[Revocation] = ()
@@ -28,16 +29,35 @@ class IdentityStore(Protocol):
         """What `change` makes of the thing as it is now. It may raise, then nothing is changed; and be called again."""
 
     async def delete(self, kind: type[Thing], id: str, revoking: Sequence[Revocation] = ()) -> None:
-        """Delete it with every grant that names it, and what is in it (a domain's projects and users)."""
+        """Delete it with every grant that names it, and what is in it (a domain's projects, users and groups)."""
 
     async def grants(
         self, *, user: str | None = None, scope: Scope | None = None, role: str | None = None
     ) -> Sequence[Grant]: ...
 
-    async def grant(self, grant: Grant) -> None:
-        """Repeatable. Raises NotFound when the user, the role or the target is not there."""
+    async def group_grants(
+        self, *, group: str | None = None, scope: Scope | None = None, role: str | None = None
+    ) -> Sequence[GroupGrant]: ...
 
-    async def withdraw(self, grant: Grant, revoking: Sequence[Revocation] = ()) -> None:
+    async def effective(self, user: str, scope: Scope | None = None) -> Sequence[AnyGrant]:
+        """All that gives the user a role (there): what was granted to them, and to the groups they are in."""
+
+    async def members(self, group: str) -> Sequence[User]:
+        """By name. Raises NotFound when there is no such group."""
+
+    async def groups_of(self, user: str) -> Sequence[Group]:
+        """By name. Raises NotFound when there is no such user."""
+
+    async def join(self, group: str, user: str) -> None:
+        """Repeatable. Raises NotFound when one of both is not there."""
+
+    async def leave(self, group: str, user: str, revoking: Sequence[Revocation] = ()) -> None:
+        """Raises NotFound when the user is not in the group."""
+
+    async def grant(self, grant: AnyGrant) -> None:
+        """Repeatable. Raises NotFound when the user or group, the role or the target is not there."""
+
+    async def withdraw(self, grant: AnyGrant, revoking: Sequence[Revocation] = ()) -> None:
         """Raises NotFound when it was never granted."""
 
     async def revoke(self, revoking: Sequence[Revocation]) -> None:

@@ -1,87 +1,42 @@
-"""Identity's tables."""
+"""Where identity's things are kept."""
 
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from typing import Any, TypeVar
 
-from sqlalchemy import JSON, BigInteger, ForeignKey, String, UniqueConstraint, delete, select
-from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column
+from sqlalchemy import Select, delete, select
+from sqlalchemy.orm import Session
 
 from moorage.adapters.database.engine import Database
-from moorage.adapters.database.schema import Schema
+from moorage.adapters.database.identity_tables import (
+    DomainRow,
+    GrantRow,
+    GroupGrantRow,
+    GroupRow,
+    MemberRow,
+    ProjectRow,
+    RevocationRow,
+    RoleRow,
+    UserRow,
+)
 from moorage.adapters.database.times import micros, moment
 from moorage.domain.errors import Conflict, NotFound
-from moorage.domain.identity import Domain, Grant, Project, Revocation, Role, Scope, ScopeKind, User
-from moorage.seams.identity_store import Thing
+from moorage.domain.identity import Domain, Grant, Group, GroupGrant, Project, Revocation, Role, Scope, ScopeKind, User
+from moorage.seams.identity_store import AnyGrant, Thing
 
 T = TypeVar("T")
 
 
-class IdentityTables(DeclarativeBase):
-    pass
-
-
-class DomainRow(IdentityTables):
-    __tablename__ = "domains"
-    id: Mapped[str] = mapped_column(String(64), primary_key=True)
-    name: Mapped[str] = mapped_column(String(64), unique=True)
-    description: Mapped[str]
-    is_enabled: Mapped[bool]
-
-
-class ProjectRow(IdentityTables):
-    __tablename__ = "projects"
-    __table_args__ = (UniqueConstraint("domain_id", "name"),)
-    id: Mapped[str] = mapped_column(String(64), primary_key=True)
-    name: Mapped[str] = mapped_column(String(64))
-    domain_id: Mapped[str] = mapped_column(ForeignKey("domains.id", ondelete="CASCADE"))
-    description: Mapped[str]
-    is_enabled: Mapped[bool]
-    parent_id: Mapped[str] = mapped_column(String(64))
-    tags: Mapped[list[str]] = mapped_column(JSON)
-
-
-class UserRow(IdentityTables):
-    __tablename__ = "users"
-    __table_args__ = (UniqueConstraint("domain_id", "name"),)
-    id: Mapped[str] = mapped_column(String(64), primary_key=True)
-    name: Mapped[str] = mapped_column(String(255))
-    domain_id: Mapped[str] = mapped_column(ForeignKey("domains.id", ondelete="CASCADE"))
-    password_hash: Mapped[str | None]
-    is_enabled: Mapped[bool]
-    email: Mapped[str | None]
-    description: Mapped[str | None]
-    default_project_id: Mapped[str | None] = mapped_column(String(64))
-
-
-class RoleRow(IdentityTables):
-    __tablename__ = "roles"
-    id: Mapped[str] = mapped_column(String(64), primary_key=True)
-    name: Mapped[str] = mapped_column(String(255), unique=True)
-    description: Mapped[str | None]
-
-
-class GrantRow(IdentityTables):
-    __tablename__ = "grants"
-    user_id: Mapped[str] = mapped_column(ForeignKey("users.id", ondelete="CASCADE"), primary_key=True)
-    role_id: Mapped[str] = mapped_column(ForeignKey("roles.id", ondelete="CASCADE"), primary_key=True)
-    kind: Mapped[str] = mapped_column(String(16), primary_key=True)
-    target_id: Mapped[str] = mapped_column(String(64), primary_key=True, index=True)
-
-
-class RevocationRow(IdentityTables):
-    __tablename__ = "revocations"
-    subject: Mapped[str] = mapped_column(String(255), primary_key=True)
-    issued_before: Mapped[int] = mapped_column(BigInteger)  # microseconds since 1970
-    until: Mapped[int] = mapped_column(BigInteger, index=True)
-
-
-IDENTITY = Schema("identity", IdentityTables.metadata, head="0001", first_mark=1736811241)
-
 _CHANGING: Mapping[str, bool] = {}
 _KEEPING: Mapping[str, bool] = {"read": True, "key_share": True}  # it may change meanwhile, but not go
-_Row = type[DomainRow] | type[ProjectRow] | type[UserRow] | type[RoleRow]
-_ROWS: Mapping[type, _Row] = {Domain: DomainRow, Project: ProjectRow, User: UserRow, Role: RoleRow}
+_Row = type[DomainRow] | type[ProjectRow] | type[UserRow] | type[GroupRow] | type[RoleRow]
+_ROWS: Mapping[type, _Row] = {
+    Domain: DomainRow,
+    Project: ProjectRow,
+    User: UserRow,
+    Group: GroupRow,
+    Role: RoleRow,
+}
 
 
 class DatabaseIdentityStore:
@@ -101,7 +56,7 @@ class DatabaseIdentityStore:
     async def get(self, kind: type[Thing], id: str) -> Thing:
         return await self._database.run(f"reading {_word(kind)} {id}", lambda session: _get(session, kind, id))
 
-    async def add(self, thing: Domain | Project | User | Role) -> None:
+    async def add(self, thing: Domain | Project | User | Group | Role) -> None:
         def work(session: Session) -> None:
             session.add(_ROWS[type(thing)](**_columns(thing)))
             session.flush()
@@ -127,7 +82,8 @@ class DatabaseIdentityStore:
             if _ROWS[kind] is DomainRow:
                 gone += session.scalars(select(ProjectRow.id).where(ProjectRow.domain_id == id))
             session.execute(delete(_ROWS[kind]).where(_ROWS[kind].id == id))  # takes rows that refer to it with it
-            session.execute(delete(GrantRow).where(GrantRow.target_id.in_(gone)))
+            for row in (GrantRow, GroupGrantRow):
+                session.execute(delete(row).where(row.target_id.in_(gone)))
             _revoke(session, revoking)
 
         await self._database.run(f"deleting {_word(kind)} {id}", work)
@@ -138,40 +94,100 @@ class DatabaseIdentityStore:
         query = select(GrantRow).order_by(GrantRow.user_id, GrantRow.kind, GrantRow.target_id, GrantRow.role_id)
         if user is not None:
             query = query.where(GrantRow.user_id == user)
-        if scope is not None:
-            query = query.where(GrantRow.kind == scope.kind.value, GrantRow.target_id == scope.id)
-        if role is not None:
-            query = query.where(GrantRow.role_id == role)
+        query = _narrowed(query, GrantRow, scope, role)
+        return await self._database.run(
+            "listing grants", lambda session: [_grant(row) for row in session.scalars(query)]
+        )
 
-        def work(session: Session) -> list[Grant]:
+    async def group_grants(
+        self, *, group: str | None = None, scope: Scope | None = None, role: str | None = None
+    ) -> Sequence[GroupGrant]:
+        row = GroupGrantRow
+        query = select(row).order_by(row.group_id, row.kind, row.target_id, row.role_id)
+        if group is not None:
+            query = query.where(row.group_id == group)
+        query = _narrowed(query, row, scope, role)
+        return await self._database.run(
+            "listing grants of groups", lambda session: [_group_grant(found) for found in session.scalars(query)]
+        )
+
+    async def effective(self, user: str, scope: Scope | None = None) -> Sequence[AnyGrant]:
+        own = _narrowed(select(GrantRow).where(GrantRow.user_id == user), GrantRow, scope, None)
+        theirs = _narrowed(
+            select(GroupGrantRow)
+            .join(MemberRow, MemberRow.group_id == GroupGrantRow.group_id)
+            .where(MemberRow.user_id == user),
+            GroupGrantRow,
+            scope,
+            None,
+        )
+
+        def work(session: Session) -> list[AnyGrant]:
             return [
-                Grant(row.user_id, row.role_id, Scope(ScopeKind(row.kind), row.target_id))
-                for row in session.scalars(query)
+                *(_grant(row) for row in session.scalars(own)),
+                *(_group_grant(row) for row in session.scalars(theirs)),
             ]
 
-        return await self._database.run("listing grants", work)
+        return await self._database.run(f"listing what user {user} may", work)
 
-    async def grant(self, grant: Grant) -> None:
+    async def members(self, group: str) -> Sequence[User]:
+        def work(session: Session) -> list[User]:
+            _get(session, Group, group)
+            query = select(UserRow).join(MemberRow).where(MemberRow.group_id == group)
+            return [_thing(User, row) for row in session.scalars(query.order_by(UserRow.name, UserRow.id))]
+
+        return await self._database.run(f"listing members of group {group}", work)
+
+    async def groups_of(self, user: str) -> Sequence[Group]:
+        def work(session: Session) -> list[Group]:
+            _get(session, User, user)
+            query = select(GroupRow).join(MemberRow).where(MemberRow.user_id == user)
+            return [_thing(Group, row) for row in session.scalars(query.order_by(GroupRow.name, GroupRow.id))]
+
+        return await self._database.run(f"listing groups of user {user}", work)
+
+    async def join(self, group: str, user: str) -> None:
+        def work(session: Session) -> None:
+            _get(session, User, user, _KEEPING)
+            _get(session, Group, group, _KEEPING)
+            session.merge(MemberRow(group_id=group, user_id=user))
+
+        await self._database.run(f"adding user {user} to group {group}", work)
+
+    async def leave(self, group: str, user: str, revoking: Sequence[Revocation] = ()) -> None:
+        def work(session: Session) -> None:
+            row = session.get(MemberRow, (group, user), with_for_update=True)
+            if row is None:
+                raise NotFound(f"User {user} not found in group {group}.")
+            session.delete(row)
+            _revoke(session, revoking)
+
+        await self._database.run(f"removing user {user} from group {group}", work)
+
+    async def grant(self, grant: AnyGrant) -> None:
         def work(session: Session) -> None:
             if grant.scope.kind is ScopeKind.DOMAIN:  # first, as whoever deletes a domain with its users locks it first
                 _get(session, Domain, grant.scope.id, _KEEPING)
             elif grant.scope.kind is ScopeKind.PROJECT:
                 _get(session, Project, grant.scope.id, _KEEPING)
-            _get(session, User, grant.user_id, _KEEPING)
+            if isinstance(grant, Grant):
+                _get(session, User, grant.user_id, _KEEPING)
+            else:
+                _get(session, Group, grant.group_id, _KEEPING)
             _get(session, Role, grant.role_id, _KEEPING)
-            session.merge(GrantRow(**_grant_columns(grant)))
+            session.merge(_grant_row(grant)(**_grant_columns(grant)))
 
-        await self._database.run(f"granting role {grant.role_id} to user {grant.user_id}", work)
+        await self._database.run(f"granting {_granted(grant)}", work)
 
-    async def withdraw(self, grant: Grant, revoking: Sequence[Revocation] = ()) -> None:
+    async def withdraw(self, grant: AnyGrant, revoking: Sequence[Revocation] = ()) -> None:
         def work(session: Session) -> None:
-            row = session.get(GrantRow, tuple(_grant_columns(grant).values()), with_for_update=True)
+            row = session.get(_grant_row(grant), tuple(_grant_columns(grant).values()), with_for_update=True)
             if row is None:
-                raise NotFound(f"Could not find role assignment with role: {grant.role_id}, user: {grant.user_id}.")
+                raise NotFound(f"Could not find role assignment with {_granted(grant)}.")
             session.delete(row)
             _revoke(session, revoking)
 
-        await self._database.run(f"withdrawing role {grant.role_id} from user {grant.user_id}", work)
+        await self._database.run(f"withdrawing {_granted(grant)}", work)
 
     async def revoke(self, revoking: Sequence[Revocation]) -> None:
         await self._database.run("revoking tokens", lambda session: _revoke(session, revoking))
@@ -213,21 +229,44 @@ def _thing(kind: type[Thing], row: Any) -> Thing:
     return kind(**values)
 
 
-def _columns(thing: Domain | Project | User | Role) -> dict[str, Any]:
+def _columns(thing: Domain | Project | User | Group | Role) -> dict[str, Any]:
     values = dict(vars(thing))
     if "tags" in values:
         values["tags"] = list(values["tags"])
     return values
 
 
-def _grant_columns(grant: Grant) -> dict[str, str]:
+_Granted = TypeVar("_Granted", GrantRow, GroupGrantRow)
+
+
+def _narrowed(query: Select[_Granted], row: type[_Granted], scope: Scope | None, role: str | None) -> Select[_Granted]:
+    """Of the grants that `query` finds, those there, and of that role."""
+    if scope is not None:
+        query = query.where(row.kind == scope.kind.value, row.target_id == scope.id)
+    return query.where(row.role_id == role) if role is not None else query
+
+
+def _grant(row: GrantRow) -> Grant:
+    return Grant(row.user_id, row.role_id, Scope(ScopeKind(row.kind), row.target_id))
+
+
+def _group_grant(row: GroupGrantRow) -> GroupGrant:
+    return GroupGrant(row.group_id, row.role_id, Scope(ScopeKind(row.kind), row.target_id))
+
+
+def _grant_row(grant: AnyGrant) -> type[GrantRow] | type[GroupGrantRow]:
+    return GrantRow if isinstance(grant, Grant) else GroupGrantRow
+
+
+def _grant_columns(grant: AnyGrant) -> dict[str, str]:
     """In the order of the primary key."""
-    return {
-        "user_id": grant.user_id,
-        "role_id": grant.role_id,
-        "kind": grant.scope.kind.value,
-        "target_id": grant.scope.id,
-    }
+    holder = {"user_id": grant.user_id} if isinstance(grant, Grant) else {"group_id": grant.group_id}
+    return {**holder, "role_id": grant.role_id, "kind": grant.scope.kind.value, "target_id": grant.scope.id}
+
+
+def _granted(grant: AnyGrant) -> str:
+    holder = f"user: {grant.user_id}" if isinstance(grant, Grant) else f"group: {grant.group_id}"
+    return f"role: {grant.role_id}, {holder}"
 
 
 def _revoke(session: Session, revoking: Sequence[Revocation]) -> None:

@@ -1,4 +1,4 @@
-"""Domains, projects, users and roles over HTTP: the same five verbs for each."""
+"""Domains, projects, users, groups and roles over HTTP: the same five verbs for each."""
 
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
@@ -8,24 +8,26 @@ import falcon.asgi
 import msgspec
 
 from moorage.domain.caller import Caller
-from moorage.domain.errors import Forbidden, Invalid
-from moorage.domain.identity import Domain, Project, Role, User
+from moorage.domain.errors import Invalid
+from moorage.domain.identity import Domain, Group, Project, Role, User
 from moorage.identity.catalog import Places
 from moorage.identity.directory import Directory
 from moorage.identity.http.callers import base_url, caller_of, require_admin, require_reader
 from moorage.identity.requests import (
     ChangedDomain,
+    ChangedGroup,
     ChangedProject,
     ChangedRole,
     ChangedUser,
     NewDomain,
+    NewGroup,
     NewProject,
     NewRole,
     NewUser,
     OwnPasswordBody,
 )
 from moorage.identity.service import IdentityService
-from moorage.identity.views import domain_view, listed, project_view, role_view, user_view
+from moorage.identity.views import domain_view, group_view, listed, project_view, role_view, user_view
 from moorage.kit.web import Request, Response, body_of, send, send_nothing
 from moorage.seams.identity_store import Thing
 from moorage.wire.json import convert, read
@@ -92,6 +94,20 @@ def add_directory(app: falcon.asgi.App[Request, Response], service: IdentityServ
             lambda body, caller: directory.add_user(convert(body, NewUser), caller.domain),
             lambda id, body: directory.change_user(id, convert(body, ChangedUser)),
             lambda caller, id: caller.user == id,
+        ),
+    )
+    _add_noun(
+        app,
+        service,
+        places,
+        Noun(
+            Group,
+            "group",
+            {"name": "name", "domain_id": "domain_id"},
+            group_view,
+            lambda body, caller: directory.add_group(convert(body, NewGroup), caller.domain),
+            lambda id, body: directory.change_group(id, convert(body, ChangedGroup)),
+            lambda caller, id: False,
         ),
     )
     _add_noun(
@@ -196,9 +212,8 @@ class _Password:
     directory: Directory
 
     async def on_post(self, request: Request, response: Response, id: str) -> None:
+        """For whoever knows the password that it was, as in Keystone: the token says nothing more."""
         body = read(await body_of(request), OwnPasswordBody)
-        if caller_of(request).user != id:
-            raise Forbidden("You are not authorized to perform the requested action: identity:change_password.")
         await self.directory.change_own_password(id, body.user.original_password, body.user.password)
         send_nothing(response)
 

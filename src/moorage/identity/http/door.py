@@ -7,6 +7,7 @@ from moorage.domain.errors import NotFound, Unauthorized
 from moorage.identity.catalog import NOWHERE_ELSE, Places
 from moorage.identity.http.directory import add_directory
 from moorage.identity.http.grants import add_grants
+from moorage.identity.http.groups import add_groups
 from moorage.identity.http.inventory import add_inventory
 from moorage.identity.http.tokens import add_tokens
 from moorage.identity.http.trust import add_trust
@@ -41,7 +42,8 @@ def make_app(service: IdentityService, *, places: Places = NOWHERE_ELSE) -> Asgi
     add_tokens(app, service, places)
     add_directory(app, service, places)
     add_grants(app, service, places)
-    add_inventory(app, service, places)
+    add_groups(app, service, places)
+    add_inventory(app, places)
     add_trust(app, service)
 
     async def mountable(scope: Scope, receive: Receive, send: Send) -> None:

@@ -1,29 +1,55 @@
-"""Roles granted to users on projects, domains and the system, over HTTP."""
+"""Roles granted to users and groups on projects, domains and the system, over HTTP."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import falcon.asgi
 
 from moorage.domain.errors import NotFound
-from moorage.domain.identity import WHOLE_SYSTEM, Domain, Grant, Project, Role, Scope, ScopeKind, User
+from moorage.domain.identity import (
+    WHOLE_SYSTEM,
+    Domain,
+    Grant,
+    Group,
+    GroupGrant,
+    Project,
+    Role,
+    Scope,
+    ScopeKind,
+    User,
+)
 from moorage.identity.catalog import Places
 from moorage.identity.directory import Directory
 from moorage.identity.http.callers import base_url, caller_of, is_asked, require_admin, require_reader
 from moorage.identity.service import IdentityService
 from moorage.identity.views import assignment_view, listed, role_view
 from moorage.kit.web import Request, Response, send, send_nothing
+from moorage.seams.identity_store import AnyGrant, IdentityStore
+
+Holder = type[User] | type[Group]
 
 
 def add_grants(app: falcon.asgi.App[Request, Response], service: IdentityService, places: Places) -> None:
-    for kind, path in (
-        (ScopeKind.PROJECT, "/v3/projects/{id}/users/{user}/roles"),
-        (ScopeKind.DOMAIN, "/v3/domains/{id}/users/{user}/roles"),
-        (ScopeKind.SYSTEM, "/v3/system/users/{user}/roles"),
+    for kind, place in (
+        (ScopeKind.PROJECT, "/v3/projects/{id}"),
+        (ScopeKind.DOMAIN, "/v3/domains/{id}"),
+        (ScopeKind.SYSTEM, "/v3/system"),
     ):
-        app.add_route(path, _Granted(service, places, kind))
-        app.add_route(f"{path}/{{role}}", _Grant(service, kind))
+        for holder, word in ((User, "users"), (Group, "groups")):
+            path = f"{place}/{word}/{{who}}/roles"
+            app.add_route(path, _Granted(service, places, kind, holder))
+            app.add_route(f"{path}/{{role}}", _Grant(service, kind, holder))
     app.add_route("/v3/role_assignments", _Assignments(service, places))
+
+
+async def held_by(
+    store: IdentityStore, holder: Holder, who: str, scope: Scope, role: str | None = None
+) -> Sequence[AnyGrant]:
+    """What was granted to one user, or to one group."""
+    if holder is User:
+        return await store.grants(user=who, scope=scope, role=role)
+    return await store.group_grants(group=who, scope=scope, role=role)
 
 
 @dataclass(frozen=True)
@@ -31,16 +57,20 @@ class _Granted:
     service: IdentityService
     places: Places
     kind: ScopeKind
+    holder: Holder
 
-    async def on_get(self, request: Request, response: Response, user: str, id: str = WHOLE_SYSTEM) -> None:
+    async def on_get(self, request: Request, response: Response, who: str, id: str = WHOLE_SYSTEM) -> None:
         require_reader(caller_of(request), "identity:list_grants")
         store = self.service.store
-        await store.get(User, user)
+        if self.holder is User:
+            await store.get(User, who)
+        else:
+            await store.get(Group, who)
         if self.kind is ScopeKind.PROJECT:
             await store.get(Project, id)
         elif self.kind is ScopeKind.DOMAIN:
             await store.get(Domain, id)
-        held = {grant.role_id for grant in await store.grants(user=user, scope=Scope(self.kind, id))}
+        held = {grant.role_id for grant in await held_by(store, self.holder, who, Scope(self.kind, id))}
         base = base_url(request, self.places)
         views = [role_view(role, base) for role in await store.find(Role) if role.id in held]
         send(response, listed("roles", views, base, request.path.removeprefix("/v3")))
@@ -50,26 +80,31 @@ class _Granted:
 class _Grant:
     service: IdentityService
     kind: ScopeKind
+    holder: Holder
 
-    async def on_put(self, request: Request, response: Response, user: str, role: str, id: str = WHOLE_SYSTEM) -> None:
+    def _grant(self, who: str, role: str, id: str) -> AnyGrant:
+        scope = Scope(self.kind, id)
+        return Grant(who, role, scope) if self.holder is User else GroupGrant(who, role, scope)
+
+    async def on_put(self, request: Request, response: Response, who: str, role: str, id: str = WHOLE_SYSTEM) -> None:
         require_admin(caller_of(request), "identity:create_grant")
-        await self.service.store.grant(Grant(user, role, Scope(self.kind, id)))
+        await self.service.store.grant(self._grant(who, role, id))
         send_nothing(response)
 
-    async def on_head(self, request: Request, response: Response, user: str, role: str, id: str = WHOLE_SYSTEM) -> None:
+    async def on_head(self, request: Request, response: Response, who: str, role: str, id: str = WHOLE_SYSTEM) -> None:
         """Also for GET, as in Keystone."""
         require_reader(caller_of(request), "identity:check_grant")
-        if not await self.service.store.grants(user=user, scope=Scope(self.kind, id), role=role):
-            raise NotFound(f"Could not find role assignment with role: {role}, user: {user}.")
+        if not await held_by(self.service.store, self.holder, who, Scope(self.kind, id), role):
+            raise NotFound(f"Could not find role assignment with role: {role}, {self.holder.__name__.lower()}: {who}.")
         send_nothing(response)
 
     on_get = on_head
 
     async def on_delete(
-        self, request: Request, response: Response, user: str, role: str, id: str = WHOLE_SYSTEM
+        self, request: Request, response: Response, who: str, role: str, id: str = WHOLE_SYSTEM
     ) -> None:
         require_admin(caller_of(request), "identity:revoke_grant")
-        await Directory(self.service).withdraw(Grant(user, role, Scope(self.kind, id)))
+        await Directory(self.service).withdraw(self._grant(who, role, id))
         send_nothing(response)
 
 
@@ -81,30 +116,47 @@ class _Assignments:
     async def on_get(self, request: Request, response: Response) -> None:
         caller = caller_of(request)
         require_reader(caller, "identity:list_role_assignments")
-        grants = await self.service.store.grants(
-            user=request.get_param("user.id"), scope=_scope_of(request), role=request.get_param("role.id")
-        )
         base = base_url(request, self.places)
-        views = [assignment_view(grant, base) for grant in grants]
+        views = await self._views(request, base)
         if is_asked(request, "include_names"):
             await self._name(views)
         query = f"?{request.query_string}" if request.query_string else ""
         send(response, listed("role_assignments", views, base, f"/role_assignments{query}"))
+
+    async def _views(self, request: Request, base: str) -> list[dict[str, Any]]:
+        """The assignments asked for; with ?effective those of groups are told as their members' own."""
+        user, group, role = (request.get_param(f"{word}.id") for word in ("user", "group", "role"))
+        scope, store = _scope_of(request), self.service.store
+        own = await store.grants(user=user, scope=scope, role=role) if group is None else ()
+        views = [assignment_view(grant, base) for grant in own]
+        is_effective = is_asked(request, "effective")
+        theirs = await store.group_grants(group=group, scope=scope, role=role) if user is None or is_effective else ()
+        if not is_effective:
+            return views + [assignment_view(grant, base) for grant in theirs]
+        members = {grant.group_id: await store.members(grant.group_id) for grant in theirs}
+        return views + [
+            assignment_view(grant, base, member.id)
+            for grant in theirs
+            for member in members[grant.group_id]
+            if user in (None, member.id)
+        ]
 
     async def _name(self, views: list[dict[str, Any]]) -> None:
         """Add the names of all that the assignments mention."""
         store = self.service.store
         domains = {domain.id: domain for domain in await store.find(Domain)}
         projects = {project.id: project for project in await store.find(Project)}
-        users = {user.id: user for user in await store.find(User)}
+        holders: dict[str, User | Group] = {user.id: user for user in await store.find(User)}
+        holders |= {group.id: group for group in await store.find(Group)}
         roles = {role.id: role for role in await store.find(Role)}
 
         def owner(domain_id: str) -> dict[str, str]:
             return {"id": domain_id, "name": domains[domain_id].name if domain_id in domains else ""}
 
         for view in views:
-            if (user := users.get(view["user"]["id"])) is not None:
-                view["user"] |= {"name": user.name, "domain": owner(user.domain_id)}
+            shown = view.get("user") or view["group"]
+            if (holder := holders.get(shown["id"])) is not None:
+                shown |= {"name": holder.name, "domain": owner(holder.domain_id)}
             if (role := roles.get(view["role"]["id"])) is not None:
                 view["role"] |= {"name": role.name}
             scope = view["scope"]

@@ -1,4 +1,4 @@
-"""Services, endpoints and the region as things of their own (read only), and groups, of which there are none."""
+"""Services, endpoints and the region as things of their own (read only)."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -7,24 +7,20 @@ from typing import Any
 import falcon.asgi
 
 from moorage.domain.errors import NotFound
-from moorage.domain.identity import User
 from moorage.identity.catalog import REGION, Places, catalog
 from moorage.identity.http.callers import base_url, caller_of, require_reader
-from moorage.identity.service import IdentityService
 from moorage.identity.views import listed
 from moorage.kit.web import Request, Response, send
 
 
-def add_inventory(app: falcon.asgi.App[Request, Response], service: IdentityService, places: Places) -> None:
+def add_inventory(app: falcon.asgi.App[Request, Response], places: Places) -> None:
     for word, filters, inventory in (
         ("service", ("type", "name"), _services),
         ("endpoint", ("service_id", "interface", "region_id", "region"), _endpoints),
         ("region", ("parent_region_id",), _regions),
-        ("group", (), _groups),
     ):
         app.add_route(f"/v3/{word}s", _All(word, filters, inventory, places))
         app.add_route(f"/v3/{word}s/{{id}}", _One(word, inventory, places))
-    app.add_route("/v3/users/{id}/groups", _GroupsOfUser(service, places))
 
 
 Inventory = Callable[[str, Places], list[dict[str, Any]]]
@@ -62,10 +58,6 @@ def _regions(base: str, _places: Places) -> list[dict[str, Any]]:
     return [{"id": REGION, "description": "", "parent_region_id": None, "links": links}]
 
 
-def _groups(_base: str, _places: Places) -> list[dict[str, Any]]:
-    return []
-
-
 @dataclass(frozen=True)
 class _All:
     word: str
@@ -97,16 +89,3 @@ class _One:
                 send(response, {self.word: thing})
                 return
         raise NotFound(f"Could not find {self.word}: {id}.")
-
-
-@dataclass(frozen=True)
-class _GroupsOfUser:
-    service: IdentityService
-    places: Places
-
-    async def on_get(self, request: Request, response: Response, id: str) -> None:
-        caller = caller_of(request)
-        if caller.user != id:
-            require_reader(caller, "identity:list_groups_for_user")
-        await self.service.store.get(User, id)
-        send(response, listed("groups", [], base_url(request, self.places), f"/users/{id}/groups"))
