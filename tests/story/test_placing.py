@@ -6,6 +6,7 @@ from dataclasses import replace
 from tests.unit.compute_rig import NETWORK, PORT, Cloud, a_port, cloud
 
 from moorage.domain.action import InstanceAction
+from moorage.domain.attempt import HOST_PATIENCE
 from moorage.domain.ids import ServerId
 from moorage.domain.port import MADE_KEY
 from moorage.domain.scheduling import DEAD_AFTER
@@ -129,6 +130,25 @@ async def test_a_server_waits_for_the_first_host_after_a_start() -> None:
         assert (await compute.show(server))["status"] == "BUILD"
         await compute.start_host("h1")
         await compute.until(server, "ACTIVE")
+
+
+async def test_a_server_waits_for_a_host_that_is_silent_for_a_moment_and_not_for_one_that_is_dead() -> None:
+    async with cloud() as compute:
+        host = await compute.start_host("h1")
+        await asyncio.sleep(15)  # long enough to know who is there
+        host.die()
+        await asyncio.sleep(DEAD_AFTER.total_seconds() + 3)
+        server = await compute.boot()
+        await asyncio.sleep(HOST_PATIENCE.total_seconds() - 4)
+        assert (await compute.show(server))["status"] == "BUILD"
+        host = await compute.start_host("h1")
+        await compute.until(server, "ACTIVE")
+        host.die()
+        await asyncio.sleep(DEAD_AFTER.total_seconds() + 3)
+        began = asyncio.get_running_loop().time()
+        refused = await compute.until(await compute.boot(), "ERROR")
+        assert refused["fault"]["message"].startswith("No valid host was found.")
+        assert asyncio.get_running_loop().time() - began < HOST_PATIENCE.total_seconds() + 3
 
 
 async def test_what_a_crash_has_left_without_a_host_is_placed() -> None:

@@ -6,6 +6,8 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from moorage.domain.attempt import (
+    HOST_PATIENCE,
+    LATELY,
     MOST_TRIES,
     brought_up,
     done,
@@ -14,6 +16,7 @@ from moorage.domain.attempt import (
     given_up,
     plugging,
     released,
+    waits_for_host,
     with_nics,
 )
 from moorage.domain.errors import Conflict, Exhausted, Stale
@@ -107,6 +110,15 @@ def test_a_host_that_an_admin_has_named_is_taken_or_none() -> None:
     assert first_placed(server, hosts, GENERATIONS[1], NOW).host == "b"
     with pytest.raises(Exhausted):
         first_placed(server, [host("a")], GENERATIONS[1], NOW)
+
+
+def test_a_new_server_waits_for_a_host_that_would_take_it_and_went_silent_lately() -> None:
+    silent = host("a", heard_at=NOW - DEAD_AFTER - timedelta(seconds=1))
+    assert waits_for_host(SERVER, [silent], NOW)
+    assert not waits_for_host(SERVER, [silent], NOW + HOST_PATIENCE)
+    assert not waits_for_host(SERVER, [replace(silent, heard_at=NOW - LATELY)], NOW)
+    assert not waits_for_host(SERVER, [replace(silent, used_memory_mib=1000)], NOW)
+    assert not waits_for_host(SERVER, [], NOW)
 
 
 def test_the_first_deadline_of_an_attempt_stays() -> None:

@@ -11,7 +11,7 @@ import structlog
 
 from moorage.compute_api.facts import fact_of
 from moorage.domain.action import InstanceAction, finished, stepped
-from moorage.domain.attempt import elsewhere, first_placed, is_awaiting_network, vanished
+from moorage.domain.attempt import elsewhere, first_placed, is_awaiting_network, vanished, waits_for_host
 from moorage.domain.errors import Conflict, Exhausted, MoorageError, NotFound, Stale, Unavailable
 from moorage.domain.hops import SubFact
 from moorage.domain.ids import Generation, HostName, ServerId
@@ -55,8 +55,7 @@ class Placer:
 
     def ask(self, server: ServerId) -> None:
         """Place a new server soon. One that is not taken now is found by the next look."""
-        place = partial(retry, partial(self.place, server), on=Unavailable, timeout=PLACE_PATIENCE)
-        self._jobs.start(server, "place", place)
+        self._jobs.start(server, "place", partial(self._place_patiently, server))
 
     async def tell(self, server: Server, host: HostName) -> None:
         """Send a host to the server's record; what the bus does not take at once is tried again meanwhile."""
@@ -112,6 +111,12 @@ class Placer:
         """Whether we have listened for so long that a live host must have been heard."""
         return bool(self._began) and self.clock.monotonic() - self._began[0] > DEAD_AFTER.total_seconds()
 
+    async def _place_patiently(self, server: ServerId) -> None:
+        try:
+            await retry(partial(self.place, server), on=Unavailable, timeout=PLACE_PATIENCE)
+        except Unavailable as error:
+            log.warning("a server could not be placed yet; the next look takes it up", server=server, error=str(error))
+
     async def place(self, server: ServerId) -> None:
         """Choose a host, claim it, and send it the job; without a host the server is ERROR."""
         if not self._has_listened():
@@ -119,7 +124,17 @@ class Placer:
             if not any(host.state.is_alive(now) for host in await self.store.hosts()):
                 log.info("no host has been heard yet: the server waits", server=server)
                 return
-        await self._move(server, first_placed)
+
+        def rule(row: Server, hosts: Sequence[HostState], generation: Generation, now: datetime) -> Server:
+            try:
+                return first_placed(row, hosts, generation, now)
+            except Exhausted:
+                if not waits_for_host(row, hosts, now):
+                    raise
+                log.info("no host that would take the server is heard at the moment: it waits", server=server)
+                return row
+
+        await self._move(server, rule)
 
     async def move_off_dead(self, server: ServerId) -> None:
         """A new attempt on another host, if one takes it; otherwise all stays as it is."""

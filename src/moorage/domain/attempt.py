@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 from dataclasses import replace
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from moorage.domain.errors import Conflict, Exhausted, Stale
 from moorage.domain.ids import Generation, HostName
@@ -22,6 +22,8 @@ from moorage.domain.server import (
     moved,
 )
 
+HOST_PATIENCE = timedelta(seconds=10)  # for a host that has gone silent: the bus, say, was away for a moment
+LATELY = timedelta(seconds=60)
 MOST_TRIES = 3  # hosts asked to boot one server, before it is given up
 
 
@@ -80,6 +82,17 @@ def first_placed(server: Server, hosts: Iterable[HostState], generation: Generat
     if not is_unplaced(server):
         return server
     return placed(server, chosen(server, hosts, now), generation, now)
+
+
+def waits_for_host(server: Server, hosts: Iterable[HostState], now: datetime) -> bool:
+    """Whether a new server that no host takes shall wait: one that would take it was heard of not long ago."""
+    if now - server.created >= HOST_PATIENCE:
+        return False
+    back = [replace(host, heard_at=now) for host in hosts if now - host.heard_at < LATELY]
+    try:
+        return bool(chosen(server, back, now))
+    except Exhausted:
+        return False
 
 
 def elsewhere(server: Server, hosts: Iterable[HostState], generation: Generation, now: datetime) -> Server:
