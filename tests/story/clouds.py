@@ -4,12 +4,14 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
-from functools import cache, partial
+from functools import cache
+from pathlib import Path
 from typing import Any, TypeVar, cast
 
 from tests.story.faults import Faults, faulty
 from tests.story.gates import Gate, GatedBus, gated
 from tests.story.mishaps import MishapBus
+from tests.story.worlds import Restartable, Simulated, equipment, new_world
 
 from moorage.adapters.files.private_key import make_private_key
 from moorage.adapters.http.image_client import HttpImageApi
@@ -18,21 +20,18 @@ from moorage.adapters.http.session import Session
 from moorage.adapters.memory.bus import MemoryBus
 from moorage.adapters.memory.changes import Changes
 from moorage.adapters.memory.clock import LoopClock
-from moorage.adapters.memory.dhcp import MemoryDhcp
-from moorage.adapters.memory.hypervisor import MemoryHypervisor
 from moorage.adapters.memory.image_files import MemoryImages
 from moorage.adapters.memory.passwords import MemoryPasswords
-from moorage.adapters.memory.switch import MemorySwitch
-from moorage.agent.vlans import Vlans
 from moorage.app.control_plane import ControlPlane, Parts, make_control_plane
-from moorage.app.hosts import Equipment, Host, Outside, make_host
+from moorage.app.hosts import Host, Outside, make_host
+from moorage.app.serving.part import Changing
 from moorage.compute.boot import PluggingRules
-from moorage.compute.manager import Capacity
 from moorage.domain.errors import NotFound
 from moorage.domain.hops import HOPS, Fact, Hop
 from moorage.domain.identity import Project
-from moorage.domain.ids import HostName, PortId, ProjectId, ServerId
+from moorage.domain.ids import PortId, ProjectId, ServerId
 from moorage.image.bootstrap import register_placeholder
+from moorage.kit.slot import Slot
 from moorage.kit.supervise import supervise
 from moorage.seams.bus import Bus
 from moorage.seams.external_events import ExternalEvents
@@ -42,18 +41,6 @@ T = TypeVar("T")
 USERS = {name: f"{name}-secret" for name in ("admin", "demo", "nova", "neutron", "glance")}
 ENDLESS = ("serve", "appended")  # of the bus, of the outbox
 _key = cache(make_private_key)
-
-
-@dataclass
-class Simulated:
-    """One host's world: it outlives the services of the host."""
-
-    name: HostName
-    switch: MemorySwitch
-    dhcp: MemoryDhcp
-    hypervisor: MemoryHypervisor
-    gate: Gate  # between its services and the rest of the cloud
-    vlans: Vlans = field(default_factory=Vlans)
 
 
 @dataclass
@@ -70,6 +57,7 @@ class Story:
     seams: dict[str, Any]  # of the control plane, by name, without their faults
     facts: list[Fact] = field(default_factory=list)
     telling: Changes = field(default_factory=Changes)  # tells of each fact
+    services: dict[str, Restartable] = field(default_factory=dict)  # of the control plane: "network", "compute"
 
     @property
     def host(self) -> Host:
@@ -189,9 +177,12 @@ async def story(
     mishaps: Faults | None = None,
     around_events: Callable[[ExternalEvents], ExternalEvents] = lambda events: events,
     real: MemoryBus | None = None,
+    listening: Changing | None = None,
+    images: Path | None = None,
 ) -> AsyncIterator[Story]:
     """A cloud with a network, an image and `hosts` simulated hosts, all heard. `faults` strike all that is called,
-    `mishaps` messages on the bus."""
+    `mishaps` messages on the bus; `listening` is put around the control plane's seams, inside of the faults.
+    `images`: a directory into which hosts fetch their guests' images."""
     clock = LoopClock()
     real = real or MemoryBus()
     bus: Bus = real if mishaps is None else MishapBus(real, mishaps)
@@ -199,11 +190,20 @@ async def story(
     telling = Changes()
     strike = faults or Faults()
     seams: dict[str, Any] = {}
+    gates = {"network": Gate(), "compute": Gate()}
 
     def around(name: str, seam: T, /) -> T:
         seams[name] = seam
-        changed = around_events(seam) if name == "external events" else seam  # type: ignore[arg-type]
-        return faulty(cast(T, changed), strike, who=name, spare=ENDLESS)
+        changed: Any = seam if listening is None else listening(name, seam)
+        if name == "external events":
+            changed = gated(around_events(changed), gates["compute"])
+        if name == "the Network API":
+            changed = gated(changed, gates["network"])
+        return cast(T, faulty(changed, strike, who=name, spare=ENDLESS))
+
+    def session(service: str, path: str) -> Session:
+        real = plane.session(path, "demo", "demo")
+        return replace(real, transport=gated(real.transport, gates[service]))
 
     plane = make_control_plane(
         Parts(
@@ -218,7 +218,8 @@ async def story(
         )
     )
     host_bus = faulty(bus, strike, who="a host's bus", spare=ENDLESS)
-    network_api = faulty(HttpNetworkApi(plane.session("network")), strike, who="a host's Network API")
+    network_api = gated(HttpNetworkApi(plane.session("network")), gates["network"])
+    network_api = faulty(network_api, strike, who="a host's Network API")
     outside = Outside(
         bus=host_bus,
         network=network_api,
@@ -227,10 +228,10 @@ async def story(
         timeline=_Telling(facts, telling, plane.observed),
         rules=PluggingRules(timeout, is_fatal),
     )
-    worlds = [_world(number) for number in range(1, hosts + 1)]
+    worlds = [new_world(number) for number in range(1, hosts + 1)]
     made = [
         make_host(
-            _equipment(world, strike),
+            equipment(world, strike, images),
             replace(outside, bus=GatedBus(host_bus, world.gate), network=gated(network_api, world.gate)),
         )
         for world in worlds
@@ -240,43 +241,32 @@ async def story(
         [project] = await plane.identity.store.find(Project, {"name": "admin"})
         image = await register_placeholder(plane.image, ProjectId(project.id))
         async with asyncio.TaskGroup() as group:
-            eternal = [("plane", plane.run), *((f"host {host.equipment.name}", host.run) for host in made)]
+            runners = {name: run for service in plane.services for name, run in service.runners}
+            services = {
+                name: Restartable(Slot(runners.pop(runner)), gates[name])
+                for name, runner in (("network", "network"), ("compute", "compute API"))
+            }
+            eternal = [
+                *runners.items(),
+                ("telling", plane.telling.run),
+                *((name, service.slot.run) for name, service in services.items()),
+                *((f"host {host.equipment.name}", host.run) for host in made),
+            ]
             if isinstance(bus, MishapBus):
                 eternal.append(("mishaps", bus.run))
             owner = group.create_task(supervise(eternal))
             try:
-                network = plane.session("network", "demo", "demo")
+                network, compute = session("network", "network"), session("compute", "compute/v2.1")
                 await _all_heard(plane, made)
                 network_id = await _make_network(network)
-                compute = plane.session("compute/v2.1", "demo", "demo")
                 strike.calls.clear()
-                yield Story(plane, made, worlds, compute, network, network_id, image.id, seams, facts, telling)
+                yield Story(
+                    plane, made, worlds, compute, network, network_id, image.id, seams, facts, telling, services
+                )
             finally:
                 owner.cancel()
     finally:
         await plane.close()
-
-
-def _world(number: int) -> Simulated:
-    switch = MemorySwitch()
-    dhcp = MemoryDhcp()
-    return Simulated(HostName(f"host-{number}"), switch, dhcp, MemoryHypervisor(switch, dhcp), Gate())
-
-
-def _equipment(world: Simulated, faults: Faults) -> Equipment:
-    return Equipment(
-        name=world.name,
-        plugging=faulty(world.switch, faults, who="compute's switch"),
-        wiring=lambda: (faulty(world.switch, faults, who="the agent's switch"), ()),
-        hypervisor=faulty(world.hypervisor, faults, who="the hypervisor"),
-        dhcp=lambda: faulty(world.dhcp, faults, who="DHCP"),
-        capacity=Capacity(vcpus=64, memory_mib=1 << 20, disk_gib=1 << 16, hypervisor_type="simulated"),
-        vlans=partial(_vlans, world),
-    )
-
-
-async def _vlans(world: Simulated) -> Vlans:
-    return world.vlans
 
 
 async def _all_heard(plane: ControlPlane, hosts: list[Host]) -> None:

@@ -93,6 +93,7 @@ class _Faulty:
             finally:
                 self._faults.under_way -= 1
 
+        setattr(self, name, call)  # so that it is made once
         return call
 
     async def _struck(self, fault: StrEnum, what: str, call: Callable[[], Awaitable[Any]], timeout: float) -> Any:

@@ -110,7 +110,11 @@ class MishapBus:
         return answer  # type: ignore[no-any-return]
 
     async def _silence(self, timeout: float) -> Never:
-        await asyncio.sleep(timeout)
+        self._mishaps.under_way += 1
+        try:
+            await asyncio.sleep(timeout)
+        finally:
+            self._mishaps.under_way -= 1
         raise Unavailable("a mishap: no answer")
 
     async def _after_a_while(self, send: Callable[[], Awaitable[Any]]) -> Any:

@@ -6,7 +6,6 @@ from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from typing import Any
 
-import msgspec
 from tests.story.clouds import Story, until
 from tests.story.soundness import complaints
 
@@ -35,22 +34,26 @@ class Scene:
             "networks": [{"uuid": self.network}],
         }
 
+        is_unsure = False  # whether there is a server already: then it is looked for
+
         async def is_there() -> bool:
+            nonlocal is_unsure
             try:
-                made = await self.cloud.compute.json("POST", "/servers", {"server": wanted})
-                self.server = ServerId(made["server"]["id"])
+                is_unsure = is_unsure and not await self._find()
+                if self.server is None:
+                    made = await self.cloud.compute.json("POST", "/servers", {"server": wanted})
+                    self.server = ServerId(made["server"]["id"])
             except MoorageError:
-                with suppress(Unavailable):
-                    await self._find()
+                is_unsure = True
             return self.server is not None
 
         await until(is_there, within=PATIENCE, every=0.2)
 
-    async def _find(self) -> None:
-        reply = await self.cloud.compute.call("GET", f"/servers?name={self.name}")
-        if reply.status == 200:
-            for found in msgspec.json.decode(reply.body)["servers"]:
-                self.server = ServerId(found["id"])
+    async def _find(self) -> bool:
+        """True once it is known whether there is a server of this name. Raises Unavailable and others."""
+        for found in (await self.cloud.compute.json("GET", f"/servers?name={self.name}"))["servers"]:
+            self.server = ServerId(found["id"])
+        return True
 
     async def act(self, body: Mapping[str, Any], *, unless: Callable[[Server], bool]) -> None:
         """POST an action, until it was accepted or had been all the same."""
@@ -86,7 +89,7 @@ class Scene:
             is_busy = row.life.vm is not VmState.DELETED and job_of(row.life) is not None
             return None if is_busy else str(row.life.vm)
 
-        return await until(at_rest, within=PATIENCE)
+        return await until(at_rest, within=PATIENCE, every=0.25)
 
     async def reaches(self, hop: Hop) -> None:
         """Returns when the hop, or a later one, was told of the server; or when that will not be: it is at rest."""
@@ -134,4 +137,4 @@ async def sound(cloud: Story, *, within: float) -> None:
     began = loop.time()
     while left := await complaints(cloud):
         assert loop.time() - began <= within, "; ".join(left)
-        await asyncio.sleep(0.01 + (loop.time() - began) / 10)
+        await asyncio.sleep(min(1.0, 0.05 + (loop.time() - began) / 4))  # seldom: to look costs more than to wait

@@ -3,33 +3,18 @@
 import asyncio
 from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
+from enum import StrEnum
 
 from tests.story.clouds import Story
-from tests.story.faults import Fault, Faults
+from tests.story.faults import Faults, show_no_task
 from tests.story.scenes import Scene, scene, sound
 
-from moorage.agent.agent import LOOK_EVERY
-from moorage.app.deadlines import CALL, GUESTS, ON_THE_BUS, STORE
-from moorage.compute.manager import RECONCILE_EVERY, STOP_PATIENCE
-from moorage.compute.sweeping import SWEEP_EVERY
 from moorage.domain.hops import Hop
 
-LATE = 4.0  # seconds: within every limit
-AT_ONCE = 2.0  # seconds that a fault may cost beside what the call itself takes
+AT_ONCE = 2.0  # seconds that a fault may cost beside what is allowed for it
 OUT_OF_SCOPE = ("the identity store", "the image store")  # no part of a boot
-READS = frozenset(
-    {"show", "hosts", "flavor", "list", "networks", "subnets", "ports", "agents", "default_group", "next_due"}
-    | {"look", "plugged", "wired", "state", "states", "serving", "security_groups", "live_agents"}
-)
-READING = ("RecordWanted", "UnfinishedWanted", "LookBegins")
-# Where nobody is told that something was done, who looks by itself finds it: after so many seconds.
-LEASES = {
-    "the server store.update": RECONCILE_EVERY,  # its caller got an error; the host looks for what is unfinished
-    "the server store.add": 2.0,  # likewise; the placer looks
-}
-LOOKS = LOOK_EVERY  # seconds: an agent's full look heals what the network did and could not say
-SWEEPS = 2 * SWEEP_EVERY  # seconds: a second port that was made for one NIC
 
 
 @dataclass(frozen=True)
@@ -54,48 +39,37 @@ class Call:
         return f"{self.name} #{self.nth} after {self.moment or 'nothing'}"
 
 
+Strikes = Sequence[tuple[Call, StrEnum]]
+
+
+@dataclass(frozen=True)
+class Allowed:
+    """Seconds that a struck tale may take, and until all fits together after it."""
+
+    seconds: float = 0.0
+    heals: float = 0.0
+
+
 @dataclass
 class Told:
     """What came of one telling: how long it took, and what is wrong."""
 
     call: Call | None
-    kind: Fault | None
+    kind: StrEnum | None
     seconds: float = 0.0
     is_struck: bool = False
     healed: float = 0.0  # seconds until all fitted together, after the server was at rest
     gone: float = 0.0  # … and after it was deleted
     failure: str = ""
 
-    def __str__(self) -> str:
-        return f"{self.call} {self.kind}: {self.verdict()}"
-
-    def verdict(self) -> str:
+    def verdict(self, allowed: Allowed) -> str:
         """What is wrong with it; "" when nothing is."""
-        if self.failure or self.call is None or self.kind is None:
-            return self.failure
-        late = self.seconds - cost(self.call.name, self.kind) - LEASES.get(self.call.name, 0.0)
-        heals = SWEEPS if "create_port" in self.call.name else LOOKS
-        if late > AT_ONCE:
-            return f"took {self.seconds:.1f} s, {late:.1f} s too long"
-        if max(self.healed, self.gone) > heals + AT_ONCE:
-            return f"things fitted together after {self.healed:.1f} s, and after its end {self.gone:.1f} s"
-        return ""
-
-
-def kinds_for(name: str) -> Sequence[Fault]:
-    """The faults that differ: to read twice is nothing, to read in vain is to get no answer."""
-    method = name.partition(".")[2].split(" ")[0]
-    is_read = method in READS or name.endswith(READING)
-    return [Fault.UNAVAILABLE, Fault.HANGS, Fault.LATE] if is_read else list(Fault)
-
-
-def cost(name: str, kind: Fault) -> float:
-    """The seconds that a call takes which meets this fault."""
-    if kind is Fault.HANGS:
-        method = name.partition(".")[2].split(" ")[0]
-        limit = GUESTS.get(method) or ON_THE_BUS.get(method) or (STORE if "store" in name else CALL)
-        return limit + (STOP_PATIENCE if name.endswith(" patiently") else 0.0)
-    return LATE if kind is Fault.LATE else 0.0
+        wrong = self.failure
+        if not wrong and self.seconds > allowed.seconds + AT_ONCE:
+            wrong = f"took {self.seconds:.1f} s, {self.seconds - allowed.seconds:.1f} s too long"
+        if not wrong and max(self.healed, self.gone) > allowed.heals + AT_ONCE:
+            wrong = f"things fitted together after {self.healed:.1f} s, and after its end {self.gone:.1f} s"
+        return f"{self.call} {self.kind}: {wrong}" if wrong else ""
 
 
 async def calls_of(tale: Tale, cloud: Story, faults: Faults) -> Sequence[Call]:
@@ -123,7 +97,7 @@ async def calls_of(tale: Tale, cloud: Story, faults: Faults) -> Sequence[Call]:
     return found
 
 
-async def tell(tale: Tale, cloud: Story, faults: Faults, call: Call | None, kind: Fault | None) -> Told:
+async def tell(tale: Tale, cloud: Story, faults: Faults, call: Call | None, kind: StrEnum | None) -> Told:
     """Tell the tale once, with a fault at one call. The cloud is sound afterwards, or what failed is told."""
     told = Told(call, kind)
     loop = asyncio.get_running_loop()
@@ -152,4 +126,31 @@ async def tell(tale: Tale, cloud: Story, faults: Faults, call: Call | None, kind
     except AssertionError as error:
         faults.arm(None)
         told.failure = str(error).partition("\n")[0]
+    return told
+
+
+async def tell_all(
+    tale: Tale,
+    open_cloud: Callable[[Faults], AbstractAsyncContextManager[Story]],
+    chosen: Callable[[Sequence[Call]], Strikes],
+    *,
+    late: float,
+) -> Sequence[Told]:
+    """Tell the tale with each of the strikes that are `chosen` of its calls. Fails when a task is left over.
+
+    Where one telling has failed, the next is told in a cloud that is whole.
+    """
+    before = asyncio.all_tasks()
+    strikes: Strikes = []
+    told: list[Told] = []
+    while not strikes or len(told) < len(strikes):
+        faults = Faults(late=late)
+        async with open_cloud(faults) as cloud:
+            strikes = strikes or chosen(await calls_of(tale, cloud, faults))
+            for call, kind in strikes[len(told) :]:
+                told.append(await tell(tale, cloud, faults, call, kind))
+                if told[-1].failure:
+                    break
+        await show_no_task(before, told[-1])
+    assert sum(one.is_struck for one in told) > 0.7 * len(told)  # some end before they come to their call
     return told

@@ -59,9 +59,33 @@ async def _unpause(scene: Scene) -> None:
     await scene.act({"unpause": None}, unless=is_unpausing)
 
 
+async def _reboot_soft(scene: Scene) -> None:
+    def is_rebooting(row: Server) -> bool:
+        return row.life.task is TaskState.REBOOTING
+
+    await scene.act({"reboot": {"type": "SOFT"}}, unless=is_rebooting)
+
+
 async def _reboot(scene: Scene) -> None:
     before = (await scene.row()).attempt
     await scene.act({"reboot": {"type": "HARD"}}, unless=lambda row: row.attempt > before)
+
+
+async def _without_its_image(scene: Scene) -> None:
+    """Its host has to fetch it."""
+    directory = scene.cloud.host.equipment.images
+    for path in directory.iterdir() if directory is not None else ():
+        path.unlink()
+
+
+async def _fails(scene: Scene) -> None:
+    """The agent is down longer than anybody waits."""
+    await scene.cloud.host.agent.stop()
+    try:
+        await scene.ask()
+        await scene.rests()
+    finally:
+        scene.cloud.host.agent.start()
 
 
 async def _delete_at(hop: Hop, scene: Scene) -> None:
@@ -104,7 +128,11 @@ TALES = [
     Tale("unpause", _unpause, "active", _paused),
     Tale("hard reboot", _reboot, "active", _active),
     Tale("rebuild", _rebuild, "active", _active),
+    Tale("soft reboot", _reboot_soft, "active", _active),
     *_each("deleted", _delete_at, (Hop.ASKED, Hop.BOUND, Hop.PLUGGED, Hop.WIRED, Hop.HEARD), "deleted"),
     *_each("agent restarted", _restart_agent_at, (Hop.PLUGGED, Hop.SEEN, Hop.WIRED), "active"),
     *_each("compute restarted", _restart_compute_at, (Hop.BOUND, Hop.PLUGGED, Hop.WOKEN, Hop.RUNNING), "active"),
 ]
+
+WITH_IMAGE = Tale("boot with an image that the host has not got", _asked, "active", _without_its_image)
+FAILING = Tale("boot that its agent is too late for", _fails, "error")

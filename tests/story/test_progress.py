@@ -3,8 +3,9 @@
 import asyncio
 
 import pytest
-from tests.story.clouds import Simulated, Story, story, until
+from tests.story.clouds import Story, story, until
 from tests.story.scenes import sound
+from tests.story.worlds import Simulated
 
 from moorage.domain.hops import Hop
 from moorage.domain.ids import HostName, PortId, ServerId

@@ -266,7 +266,9 @@ class MemorySwitch:
         if shared is not None:
             kept = {} if shared.is_all else self._shared
             self._shared = kept | {
-                name: flows for name, flows in shared.flows.items() if not any(map(nonsense_of, flows))
+                name: flows
+                for name, flows in shared.flows.items()
+                if flows == self._shared.get(name) or not any(map(nonsense_of, flows))
             }
 
     def _isolate(self, row: Interface) -> None:
