@@ -3,7 +3,7 @@
 import asyncio
 import os
 import signal
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Awaitable, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import replace
 from functools import partial
@@ -19,6 +19,7 @@ from tests.postgresql import Server
 from tests.unit.ports import HOST, NOW, bind, report
 
 from moorage.adapters.database import network_subnets as subnet_work
+from moorage.adapters.database.compute_tables import COMPUTE
 from moorage.adapters.database.engine import Database
 from moorage.adapters.database.network import SqlNetworkStore
 from moorage.adapters.database.network_tables import NETWORK
@@ -32,7 +33,7 @@ from moorage.adapters.database.postgresql import (
 )
 from moorage.adapters.database.postgresql_bell import PostgresBell
 from moorage.adapters.database.schemas import SCHEMAS
-from moorage.domain.errors import Conflict, Invalid, Unavailable
+from moorage.domain.errors import Conflict, Invalid, MoorageError, Unavailable
 from moorage.domain.events import EventName, OutboxItem, judge
 from moorage.domain.port import reported_down, reported_up
 
@@ -276,6 +277,37 @@ async def test_what_is_cancelled_in_mid_transaction_is_not_done_and_holds_nothin
             await other.run("locking", lambda session: session.execute(locked))
             await asyncio.gather(*(database.check() for _ in range(CONNECTIONS * 2)))
         assert await SqlNetworkStore(database, Still(NOW)).networks(None) == []
+
+
+async def test_a_database_that_is_closed_has_no_connection_left_whatever_is_under_way(url: str) -> None:
+    database, other = PostgresDatabase(url, NETWORK), PostgresDatabase(url, COMPUTE)
+    mine = text(f"SELECT count(*) FROM pg_stat_activity WHERE application_name = 'moorage {NETWORK.name}'")
+
+    async def connections() -> int:
+        return int(await other.run("asking", lambda session: session.scalar(mine)) or 0)
+
+    try:
+        async with asyncio.timeout(AT_ONCE):
+            while await connections():  # of earlier tests
+                await asyncio.sleep(0.01)
+            async with asyncio.TaskGroup() as group:
+                sleeping = text("SELECT pg_sleep(60)")
+                under_way = group.create_task(outcome(database.run("sleeping", lambda one: one.execute(sleeping))))
+                while not await connections():
+                    await asyncio.sleep(0.01)
+                await database.close()
+                assert isinstance(await under_way, Unavailable)
+            while await connections():
+                await asyncio.sleep(0.01)
+    finally:
+        await other.close()
+
+
+async def outcome(call: Awaitable[object]) -> object:
+    try:
+        return await call
+    except MoorageError as error:
+        return error
 
 
 @contextmanager

@@ -12,7 +12,8 @@ HEAVY = (
     *("sqlalchemy", "falcon", "uvicorn", "aiohttp", "alembic", "pyroute2", "argon2", "jwt", "qemu.qmp", "uvloop"),
     *("prometheus_client", "asyncpg", "greenlet", "aio_pika", "aiormq", "pamqp"),
 )
-HELP_LIMIT = 0.3  # seconds
+HELP_LIMIT = 2.0  # times the help of the smallest command: it takes 0.8 to 1.4 of it, with SQLAlchemy it would 2.3
+SMALLEST = "import typer\napp = typer.Typer()\n@app.command()\ndef smallest(): ...\napp(['--help'])"
 
 
 def modules_after(code: str) -> set[str]:
@@ -39,15 +40,15 @@ def test_a_cloud_on_sqlite_imports_nothing_of_postgresql_and_on_a_bus_in_memory_
 
 @pytest.mark.parametrize("words", [[], ["up"], ["experiment"]])
 def test_help_is_there_at_once(words: list[str]) -> None:
-    """Its own time on a processor: it waits for nothing, and what else the machine does is not its."""
+    """By the time of a processor, beside another program's at the same load of the machine."""
 
-    def took() -> float:
+    def took(*argv: str) -> float:
         began = time_of_children()
-        argv = [sys.executable, "-m", "moorage.cli.main", *words, "--help"]
-        subprocess.run(argv, capture_output=True, timeout=60, check=True)
+        subprocess.run([sys.executable, *argv], capture_output=True, timeout=60, check=True)
         return time_of_children() - began
 
-    assert min(took() for _ in range(5)) < HELP_LIMIT
+    times = [(took("-m", "moorage.cli.main", *words, "--help"), took("-c", SMALLEST)) for _ in range(5)]
+    assert min(help for help, _ in times) < HELP_LIMIT * min(smallest for _, smallest in times)
 
 
 def time_of_children() -> float:

@@ -63,7 +63,8 @@ class PostgresDatabase:
         self._url = url
         self._limit = limit
         self._schema = schema
-        self._engine = _engine(url, schema)
+        self._connections: list[Any] = []  # asyncpg's, as they were made
+        self._engine = _engine(url, schema, self._connections)
         self._turns = asyncio.Semaphore(CONNECTIONS)  # first come, first served, which the pool's own queue is not
         self._bells: list[PostgresBell] = []
 
@@ -96,9 +97,12 @@ class PostgresDatabase:
         return bell
 
     async def close(self) -> None:
+        """Whatever is under way fails: the pool forgets connections that somebody has, and they would stay open."""
         for bell in self._bells:
             await bell.close()
         await self._engine.dispose()
+        for connection in self._connections:
+            connection.terminate()
 
     async def revision(self) -> str | None:
         """The migration that the tables stand at; None where there are none. Raises Unavailable, and says of what."""
@@ -199,23 +203,33 @@ async def upgrade_postgresql(url: str, schema: Schema) -> tuple[str | None, str]
         migrating.upgrade(connection, schema)
         return found
 
-    engine = _engine(url, schema, command_limit=None)
+    made: list[Any] = []
+    engine = _engine(url, schema, made, command_limit=None)
     try:
         with reaching(url):
             async with AsyncSession(engine) as session, session.begin():
                 return await session.run_sync(work), schema.head
     finally:
         await engine.dispose()
+        for connection in made:
+            connection.terminate()
 
 
 def _place(url: str, schema: Schema) -> str:
     return f"the schema {schema.name} of {shown(url)}"
 
 
-def _engine(url: str, schema: Schema, *, command_limit: float | None = LIMIT) -> AsyncEngine:
+def _engine(url: str, schema: Schema, made: list[Any], *, command_limit: float | None = LIMIT) -> AsyncEngine:
+    """`made` has its connections that may be open."""
+
+    async def connection() -> Any:
+        new = await connect(url, schema, command_limit=command_limit)
+        made[:] = [*(one for one in made if not one.is_closed()), new]
+        return new
+
     engine = create_async_engine(
         "postgresql+asyncpg://",
-        async_creator=lambda: connect(url, schema, command_limit=command_limit),
+        async_creator=connection,
         pool_size=CONNECTIONS,
         max_overflow=0,
     )
