@@ -440,8 +440,10 @@ async def test_a_users_project_id_is_kept_and_shown() -> None:
     admin = await cloud.token("admin")
     user = await made(cloud, "/users", {"user": {"name": "old", "project_id": "p1"}})
     assert (await cloud.ask("GET", f"/users/{user}", token=admin)).json["user"]["project_id"] == "p1"
-    changed = await cloud.ask("PATCH", f"/users/{user}", {"user": {"project_id": "p2"}}, token=admin)
+    change = {"id": user, "project_id": "p2"}
+    changed = await cloud.ask("PATCH", f"/users/{user}", {"user": change}, token=admin)
     assert changed.json["user"]["project_id"] == "p2"
+    assert (await cloud.ask("PATCH", f"/users/{user}", {"user": {"id": "other"}}, token=admin)).status == 400
 
 
 async def test_groups_are_made_changed_listed_and_deleted() -> None:

@@ -123,6 +123,8 @@ def test_a_put_answers_less_until_2_74() -> None:
     less = set(view(74, As.UPDATED))
     assert not [key for key in less if key.startswith(("OS-EXT", "OS-SRV"))]
     assert "security_groups" not in less
+    [entry] = view(74, As.UPDATED)["addresses"]["red"]
+    assert set(entry) == {"version", "addr"}
     assert set(view(75, As.UPDATED)) == set(view(75))
     assert "server_groups" not in view(75, As.LISTED)
 

@@ -49,19 +49,14 @@ def host_id(server: Server) -> str:
     return sha224(f"{server.project}{server.host}".encode()).hexdigest() if server.host else ""
 
 
-def addresses(nics: Iterable[NicInfo]) -> dict[str, list[Json]]:
-    """By the network's name, in the order of the NICs."""
+def addresses(nics: Iterable[NicInfo], *, is_extended: bool) -> dict[str, list[Json]]:
+    """By the network's name, in the order of the NICs; `is_extended` with kind and MAC."""
     found: dict[str, list[Json]] = {}
     for nic in nics:
+        more = {"OS-EXT-IPS:type": "fixed", "OS-EXT-IPS-MAC:mac_addr": nic.mac_address} if is_extended else {}
         for address in nic.addresses:
-            found.setdefault(nic.network_name, []).append(
-                {
-                    "version": 6 if ":" in address else 4,
-                    "addr": address,
-                    "OS-EXT-IPS:type": "fixed",
-                    "OS-EXT-IPS-MAC:mac_addr": nic.mac_address,
-                }
-            )
+            entry = {"version": 6 if ":" in address else 4, "addr": address, **more}
+            found.setdefault(nic.network_name, []).append(entry)
     return found
 
 
@@ -89,7 +84,7 @@ def server_view(server: Server, eye: Eye, place: As = As.SHOWN, host_status: str
         "flavor": _flavor_in_server(server.flavor, eye),
         "created": zulu(server.created),
         "updated": zulu(server.updated),
-        "addresses": addresses(shown_nics(server)),
+        "addresses": addresses(shown_nics(server), is_extended=place is not As.UPDATED or minor >= 75),
         "accessIPv4": server.access_ip_v4,
         "accessIPv6": server.access_ip_v6,
         "links": eye.links(f"servers/{server.id}"),

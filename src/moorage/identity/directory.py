@@ -124,8 +124,10 @@ class Directory:
         return await self._change(Project, id, changed, off=change.enabled is False)
 
     async def change_user(self, id: str, change: ChangedUser) -> User:
-        """A new password or being switched off ends the user's tokens. Raises Invalid for a move to another domain."""
-        fields = given(change, "domain_id", "password")
+        """A new password or being switched off ends the user's tokens. Raises Invalid for another id or domain."""
+        if change.id not in (UNSET, id):
+            raise Invalid("Invalid input: a user keeps its id.")
+        fields = given(change, "id", "domain_id", "password")
         if change.password is not UNSET:
             hashed = await self.service.passwords.hash(change.password) if change.password is not None else None
             fields["password_hash"] = hashed

@@ -164,6 +164,7 @@ class ChangedProject(Body):
 
 
 class ChangedUser(Body):
+    id: str | UnsetType = UNSET  # may be said, not changed
     name: Name255 | UnsetType = UNSET
     password: str | UnsetType | None = UNSET
     enabled: bool | UnsetType = UNSET

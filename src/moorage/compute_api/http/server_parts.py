@@ -134,7 +134,7 @@ class Addresses:
 
     async def on_get(self, request: Request, response: Response, server: str) -> None:
         row = await self.service.acting.own(server, caller_of(request))
-        send(response, {"addresses": plain_addresses(row)})
+        send(response, {"addresses": addresses(shown_nics(row), is_extended=False)})
 
 
 @dataclass(frozen=True)
@@ -143,18 +143,10 @@ class NetworkAddresses:
 
     async def on_get(self, request: Request, response: Response, server: str, network: str) -> None:
         row = await self.service.acting.own(server, caller_of(request))
-        found = plain_addresses(row)
+        found = addresses(shown_nics(row), is_extended=False)
         if network not in found:
             raise NotFound("Network not found")
         send(response, {network: found[network]})
-
-
-def plain_addresses(server: Server) -> Mapping[str, list[Mapping[str, Any]]]:
-    """By network; with their versions only."""
-    return {
-        network: [{"version": entry["version"], "addr": entry["addr"]} for entry in entries]
-        for network, entries in addresses(shown_nics(server)).items()
-    }
 
 
 @dataclass(frozen=True)

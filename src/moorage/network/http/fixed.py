@@ -13,6 +13,8 @@ from moorage.network.http.views import agent_view
 from moorage.network.service import NetworkService
 from moorage.wire.network import AgentEdit, given, read_one
 
+# standard-attr-tag is left out: it promises tags of routers and subnet pools as well, of which there are none. What
+# there is can be tagged all the same.
 EXTENSIONS = {
     "agent": "agent",
     "allowed-address-pairs": "Allowed Address Pairs",
@@ -30,7 +32,6 @@ EXTENSIONS = {
     "sorting": "Sorting support",
     "standard-attr-description": "standard-attr-description",
     "standard-attr-revisions": "Resource revision numbers",
-    "standard-attr-tag": "Tag support for resources with standard attribute",
     "standard-attr-timestamp": "Resource timestamps",
 }
 RESOURCES = {
