@@ -52,7 +52,7 @@ class Cluster:
         if part == "rabbitmq":
             self.cloud.broker.stop()
         elif part == "postgresql":
-            self.cloud.database.crash()
+            self.cloud.database.kill()
         else:
             self._signal(part, signal.SIGKILL)
             if part in self.served:

@@ -39,7 +39,7 @@ from moorage.app.workbench import Workbench
 from moorage.app.worlds import LastingWorlds, Worlds, host_names, private_worlds, require_no_world
 from moorage.compute.boot import PluggingRules
 from moorage.domain.errors import Unavailable
-from moorage.domain.ids import HostName
+from moorage.domain.ids import HostName, NetworkId, ServerId
 from moorage.kit.retry import no_words_of_retries, retry
 from moorage.kit.supervise import supervise
 
@@ -70,7 +70,7 @@ class AllInOne:
         self.plane = plane
         self.hosts = hosts
         self._floor = floor
-        evidence = Evidence(hosts, plane.compute.store)
+        evidence = Evidence([host.equipment for host in hosts], self._network_of)
         self.guest_exists = evidence.guest_exists
         self.switch_has_port = evidence.switch_has_port
         self.guest_address = evidence.guest_address
@@ -99,6 +99,10 @@ class AllInOne:
 
     async def floor_round(self) -> float:
         return await self._floor.round()
+
+    async def _network_of(self, server: ServerId) -> NetworkId | None:
+        nics = (await self.plane.compute.store.show(server, project=None)).nics
+        return nics[0].network if nics else None
 
     def _host(self, name: str) -> Host:
         return next(host for host in self.hosts if host.equipment.name == name)

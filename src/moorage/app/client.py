@@ -18,6 +18,7 @@ from moorage.wire.messages import FactSpec
 Json = dict[str, Any]  # as JSON comes
 
 CALL_TIMEOUT = 10.0  # seconds, for each call
+UPLOAD_TIMEOUT = 60.0
 MICROVERSION = "2.1"
 
 
@@ -113,16 +114,31 @@ class Client:
 
     async def call(self, method: str, service: str, path: str, body: Mapping[str, Any] | None = None) -> Json:
         """One call to a service, by its type in the catalog; {} for an answer without a body."""
-        if not self._endpoints:
-            await self.log_in()
-        try:
-            endpoint = self._endpoints[service]
-        except KeyError:
-            raise NotFound(f"the cloud at {self.account.auth_url} has no service '{service}'") from None
+        endpoint = await self.endpoint(service)
         if path.startswith("/v2") and endpoint.endswith(("/v2", "/v2.0")):  # some catalogs name the version, some not
             endpoint = endpoint.rpartition("/")[0]
         raw = await self._send(method, endpoint + path, body)
         return _json(raw) if raw.strip() else {}
+
+    async def upload(self, image: str, data: bytes) -> None:
+        """Give an image its data. Raises Unavailable."""
+        url = f"{await self.endpoint('image')}/v2/images/{image}/file"
+        headers = {**self._headers(), "Content-Type": "application/octet-stream"}
+        with translating({(aiohttp.ClientError, TimeoutError, OSError): Unavailable}, f"PUT {url}"):
+            async with (
+                asyncio.timeout(UPLOAD_TIMEOUT),
+                self._session.put(url, data=data, headers=headers) as answer,
+            ):
+                _raise_for(answer.status, await answer.read(), f"PUT {url}")
+
+    async def endpoint(self, service: str) -> str:
+        """Where a service is, as the catalog has it. Raises NotFound."""
+        if not self._endpoints:
+            await self.log_in()
+        try:
+            return self._endpoints[service]
+        except KeyError:
+            raise NotFound(f"the cloud at {self.account.auth_url} has no service '{service}'") from None
 
     async def log_in(self) -> None:
         """Get a token and the catalog. Raises Unauthorized, Unavailable."""

@@ -33,6 +33,13 @@ class BusKind(StrEnum):
     RABBITMQ = "rabbitmq"
 
 
+class DatabaseKind(StrEnum):
+    """Databases that need no URL."""
+
+    SQLITE = "sqlite"
+    POSTGRESQL = "postgresql"
+
+
 MEMORY, RABBITMQ = BusKind.MEMORY.value, BusKind.RABBITMQ.value
 
 _Latency = Annotated[float, Meta(ge=0.0, le=60.0)]

@@ -43,7 +43,7 @@ async def demo(access: Access, *, kind: str = "demo", with_page: bool = True) ->
         ping = await cloud.ping(server, address)
         steps.append(step("ping answered", ping))
     if address is not None and with_page:
-        page = await _page(access, server) if can_be_reached else None
+        page = await _page(access, server, address) if can_be_reached else None
         steps.append(step("page fetched", page is not None if can_be_reached else None))
     facts = await boots.told(access, server, boots.LAST_TOLD if is_active else (Hop.ASKED,))
     port = await boots.port_of(access, server)
@@ -61,9 +61,14 @@ async def demo(access: Access, *, kind: str = "demo", with_page: bool = True) ->
     return Shown(boot, held_ms(facts), page)
 
 
-async def _page(access: Access, server: str) -> str | None:
-    """The page that the guest serves, fetched from loopback as `moorage forward` carries it; None when none came."""
+async def _page(access: Access, server: str, address: str) -> str | None:
+    """The page that the guest serves, fetched from loopback as `moorage forward` carries it; None when none came.
+
+    A cluster has nobody to carry it: there it is fetched from the guest's network.
+    """
     door = control_socket(access.cloud.settings.state_dir)
+    if not door.exists():
+        return await access.cloud.fetch(server, address, patience=PAGE_WITHIN)
     async with forwarding(door, server, 80, ("127.0.0.1", 0), lambda _: None) as (address, port):
 
         async def look() -> str | None:

@@ -1,35 +1,48 @@
 """What can be seen of a cloud's guests and switches besides its APIs."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Protocol
 
-from moorage.app.hosts import Host
 from moorage.domain.errors import NotFound
-from moorage.domain.ids import PortId, ServerId
-from moorage.domain.server import Server
-from moorage.seams.server_store import ServerStore
+from moorage.domain.ids import NetworkId, PortId, ServerId
+from moorage.seams.hypervisor import Hypervisor
+from moorage.seams.switch import Plugging
 from moorage.seams.world import World
 
 _ADDRESS = re.compile(rb"^moorage-guest: address (\d+\.\d+\.\d+\.\d+)", re.MULTILINE)
 
 
-class Evidence:
-    """Looks at the world, never at what a record says of it."""
+class Seen(Protocol):
+    """A host, as it is looked at."""
 
-    def __init__(self, hosts: Sequence[Host], servers: ServerStore) -> None:
+    @property
+    def hypervisor(self) -> Hypervisor: ...
+
+    @property
+    def plugging(self) -> Plugging: ...
+
+    @property
+    def world(self) -> World | None: ...
+
+
+class Evidence:
+    """Looks at the world, never at what a record says of it; but for `network_of`, the first network of a server."""
+
+    def __init__(self, hosts: Sequence[Seen], network_of: Callable[[ServerId], Awaitable[NetworkId | None]]) -> None:
         self._hosts = hosts
-        self._servers = servers
+        self._network_of = network_of
 
     async def guest_exists(self, server: str) -> bool:
         return await self._host_of(ServerId(server)) is not None
 
     async def switch_has_port(self, port: str) -> bool:
-        return any([PortId(port) in await host.equipment.plugging.plugged() for host in self._hosts])
+        return any([PortId(port) in await host.plugging.plugged() for host in self._hosts])
 
     async def guest_address(self, server: str) -> str | None:
         for host in self._hosts:
             try:
-                said = await host.equipment.hypervisor.console(ServerId(server))
+                said = await host.hypervisor.console(ServerId(server))
             except NotFound:
                 continue
             found = _ADDRESS.findall(said)
@@ -55,18 +68,15 @@ class Evidence:
     async def _place(self, server: str) -> tuple[World, str] | None:
         """The world and the namespace of the DHCP server of the server's network, from which it can be reached."""
         host = await self._host_of(ServerId(server))
-        if host is None or host.equipment.world is None:
+        if host is None or host.world is None:
             return None
         from moorage.adapters.dnsmasq.dhcp import server_name
 
-        record = await self._server(server)
-        return (host.equipment.world, server_name(record.nics[0].network)) if record.nics else None
+        network = await self._network_of(ServerId(server))
+        return None if network is None else (host.world, server_name(network))
 
-    async def _server(self, server: str) -> Server:
-        return await self._servers.show(ServerId(server), project=None)
-
-    async def _host_of(self, server: ServerId) -> Host | None:
+    async def _host_of(self, server: ServerId) -> Seen | None:
         for host in self._hosts:
-            if await host.equipment.hypervisor.state(server) is not None:
+            if await host.hypervisor.state(server) is not None:
                 return host
         return None

@@ -17,6 +17,7 @@ from moorage.app.serving.part import Runner
 from moorage.domain.ids import Generation, NetworkId, PortId, ServerId
 from moorage.seams.flow import Flow, Match, Normal
 from moorage.seams.switch import Vif, WirePlan
+from moorage.seams.world import World
 
 Round = Callable[[Callable[[], Awaitable[None]]], Awaitable[float]]
 MAC = "fa:16:3e:ff:ff:fe"
@@ -67,13 +68,19 @@ def make_floor(
             return await _round_in_memory(memory, commit)
 
         return MeasuredFloor(database, in_memory, nothing_to_wait_for), ()
-    from moorage.adapters.ovsdb.floor import Floor
-
     assert runtime is not None
     assert equipment.world is not None
-    world = equipment.world
-    is_tap = settings.host_kind is HostKind.QEMU
-    floor = Floor(runtime / equipment.name)
+    return make_real_floor(equipment.world, settings.host_kind, database, runtime / equipment.name)
+
+
+def make_real_floor(
+    world: World, kind: HostKind, database: Database, rundir: Path
+) -> tuple[MeasuredFloor, Sequence[Runner]]:
+    """The floor of the Open vSwitch that has its sockets in `rundir`; `world` is where its devices are made."""
+    from moorage.adapters.ovsdb.floor import Floor
+
+    is_tap = kind is HostKind.QEMU
+    floor = Floor(rundir)
 
     async def on_open_vswitch(commit: Callable[[], Awaitable[None]]) -> float:
         device = "fl" + uuid4().hex[:10]

@@ -41,7 +41,7 @@ class ObservedTimeline:
 
 # told just after the message was sent that the hop is about; told in the course of handling that message
 _SENT: frozenset[Hop | SubFact] = frozenset({Hop.SEEN, Hop.HEARD})
-_HANDLED: frozenset[Hop | SubFact] = frozenset({Hop.BOUND, Hop.READY, Hop.WOKEN})
+_HANDLED: frozenset[Hop | SubFact] = frozenset({Hop.BOUND, SubFact.HELD, Hop.READY, Hop.WOKEN})
 
 
 def _with_crossing(fact: Fact) -> Fact:

@@ -21,6 +21,20 @@ def area() -> Path:
     return next((area for area in areas() if len(str(area / _own_name())) <= LONGEST), areas()[-1])
 
 
+def open_area() -> Path:
+    """The one in /tmp, to which the way is open to all: for places that others must pass through."""
+    return areas()[-1]
+
+
+def let_pass(place: Path) -> None:
+    """Others may pass through it and what it is in, and neither list nor read: root's servers run as somebody else."""
+    for folder in (place, *place.parents):
+        mode = folder.stat().st_mode
+        if mode & 0o001:
+            return
+        folder.chmod(mode | 0o011)
+
+
 def areas() -> list[Path]:
     name = f"moorage-{os.geteuid()}"
     return list(dict.fromkeys([Path(tempfile.gettempdir()) / name, Path("/tmp") / name]))

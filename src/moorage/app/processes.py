@@ -62,6 +62,23 @@ def family(pid: int) -> list[int]:
     return members
 
 
+def children(pid: int) -> list[int]:
+    """Of its first thread; none of one that is gone."""
+    try:
+        return [int(child) for child in (PROC / str(pid) / "task" / str(pid) / "children").read_text().split()]
+    except OSError:
+        return []
+
+
+def innermost(pid: int) -> int | None:
+    """Its number in the PID namespace that it lives in; None for one that is gone."""
+    try:
+        status = (PROC / str(pid) / "status").read_text()
+    except OSError:
+        return None
+    return next(int(line.split()[-1]) for line in status.splitlines() if line.startswith("NSpid:"))
+
+
 def rss_mib(of: list[int]) -> float:
     """The resident memory of these processes together; those that are gone count nothing."""
     pages = 0

@@ -51,8 +51,17 @@ class Boot:
 
 
 def hop_times(facts: Iterable[Fact]) -> tuple[HopTime, ...]:
-    """The ten hops of the latest boot in the words' order, with their times since `asked`."""
+    """The ten hops of the latest boot in the words' order, with their times since `asked`.
+
+    Bound is told by the network, which compute has asked over HTTP: where that is another process, only compute, when
+    it holds the guest, can say how the job came that both are of.
+    """
+    facts = tuple(facts)
     found = boot_facts(facts)
+    bound = found[Hop.BOUND]
+    if bound is not None and bound.bus is None:
+        held = (fact for fact in facts if fact.what is SubFact.HELD and fact.generation == bound.generation)
+        found = {**found, Hop.BOUND: replace(bound, bus=next((fact.bus for fact in held), None))}
     asked = found[Hop.ASKED]
     return tuple(_hop_time(hop, found[hop], None if asked is None else asked.wall) for hop in HOPS)
 

@@ -24,26 +24,26 @@ async def start_switch(world: World, rundir: Path) -> None:
     if not (rundir / processes.DATABASE).exists():
         tool, words = processes.create_database(rundir), rundir / "ovsdb-tool.log"
         await run_to_its_end(world, tool, words, environment=processes.environment(rundir, os.environ))
-    await _start_database(world, rundir)
-    await _start_vswitchd(world, rundir)
+    await start_database(world, rundir)
+    await start_vswitchd(world, rundir)
 
 
 def kept_switch(world: World, rundir: Path) -> Sequence[tuple[str, Callable[[], Awaitable[Never]]]]:
     """What must run for a started switch to be started again whenever it dies."""
     return [
         (f"keeping {name}", partial(keep_running, world, name, partial(start, world, rundir)))
-        for name, start in ((DATABASE_SERVER, _start_database), (VSWITCHD, _start_vswitchd))
+        for name, start in ((DATABASE_SERVER, start_database), (VSWITCHD, start_vswitchd))
     ]
 
 
-async def _start_database(world: World, rundir: Path) -> None:
+async def start_database(world: World, rundir: Path) -> None:
     from moorage.adapters.ovsdb import processes
 
     environment = processes.environment(rundir, os.environ)
     await world.start(DATABASE_SERVER, processes.ovsdb_server(rundir), environment=environment)
 
 
-async def _start_vswitchd(world: World, rundir: Path) -> None:
+async def start_vswitchd(world: World, rundir: Path) -> None:
     from moorage.adapters.ovsdb import processes
 
     await until_listening(rundir / "db.sock")  # it tries one that does not answer again only after a second

@@ -4,7 +4,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from moorage.cli.options import Json, Kind
+from moorage.app.config import BusKind, DatabaseKind
+from moorage.cli.options import Json, Kind, OwnBus, OwnDatabase
 from moorage.cli.output import NONE, output
 
 if TYPE_CHECKING:
@@ -15,6 +16,8 @@ def command(
     host_kind: Kind = None,
     boots: Annotated[int, typer.Option(min=1, help="How many boots.")] = 20,
     concurrency: Annotated[int, typer.Option(min=1, help="How many at a time.")] = 1,
+    bus: OwnBus = BusKind.MEMORY,
+    database: OwnDatabase = DatabaseKind.SQLITE,
     json: Json = None,
 ) -> None:
     """Measure the handshake, plugged to running.
@@ -31,7 +34,7 @@ def command(
         async def flow(access: Access) -> "Handshake":
             return await handshake(access, count=boots, concurrency=concurrency, say=out.preparing)
 
-        found, _, left = run_privately(private_settings(kind), out, flow)
+        found, _, left = run_privately(private_settings(kind, bus=bus), out, flow, database=database)
         for line in handshake_lines(found):
             out.say(line)
         say_left(out, left)

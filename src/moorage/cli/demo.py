@@ -6,16 +6,21 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from moorage.app.config import BusKind
+from moorage.app.config import BusKind, DatabaseKind
 from moorage.cli.called import called
-from moorage.cli.options import Json, Kind, OwnBus
+from moorage.cli.options import Json, Kind, OwnBus, OwnDatabase
 from moorage.cli.output import BOLD, NONE, Output, output
 
 if TYPE_CHECKING:
     from moorage.app.demo import Shown
 
 
-def command(host_kind: Kind = None, bus: OwnBus = BusKind.MEMORY, json: Json = None) -> None:
+def command(
+    host_kind: Kind = None,
+    bus: OwnBus = BusKind.MEMORY,
+    database: OwnDatabase = DatabaseKind.SQLITE,
+    json: Json = None,
+) -> None:
     """Boot one guest and show the ten hops.
 
     In a cloud of its own, of which nothing is left behind.
@@ -35,7 +40,7 @@ def command(host_kind: Kind = None, bus: OwnBus = BusKind.MEMORY, json: Json = N
             out.preparing("closing")
             return shown
 
-        shown, nothing_left, left = run_privately(private_settings(kind, bus=bus), out, flow)
+        shown, nothing_left, left = run_privately(private_settings(kind, bus=bus), out, flow, database=database)
         boot = with_steps(shown.boot, [nothing_left])
         say_left(out, left)
         out.say(f"  next: {called()} up")

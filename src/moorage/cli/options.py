@@ -8,7 +8,7 @@ from typing import Annotated, TypeVar
 
 import typer
 
-from moorage.app.config import MEMORY, RABBITMQ, BusKind, HostKind
+from moorage.app.config import MEMORY, RABBITMQ, BusKind, DatabaseKind, HostKind
 from moorage.app.state import parse_listen
 from moorage.domain.errors import Invalid
 
@@ -117,6 +117,14 @@ Bus = Annotated[
         callback=_bus,
         help="What services and hosts talk over: a RabbitMQ of its own, or the one at amqp://USER:PASSWORD@HOST/VHOST "
         "(better in MOORAGE_BUS, if it has a password) [memory].",
+    ),
+]
+OwnDatabase = Annotated[
+    DatabaseKind,
+    typer.Option(
+        "--database",
+        help="Where tables are: sqlite, or a PostgreSQL that ends with the cloud. With --bus rabbitmq every service is "
+        "a process of its own, two of each API.",
     ),
 ]
 OwnBus = Annotated[

@@ -4,7 +4,7 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
-from moorage.app.config import BusKind, CloudSettings, HostKind
+from moorage.app.config import BusKind, CloudSettings, DatabaseKind, HostKind
 from moorage.cli.output import Output
 
 if TYPE_CHECKING:
@@ -54,16 +54,24 @@ def private_settings(
 
 
 def run_privately(
-    settings: CloudSettings, out: Output, flow: "Callable[[Access], Awaitable[T]]"
+    settings: CloudSettings,
+    out: Output,
+    flow: "Callable[[Access], Awaitable[T]]",
+    *,
+    database: DatabaseKind = DatabaseKind.SQLITE,
 ) -> "tuple[T, Step, list[str]]":
     """What `flow` found in a cloud of its own, and whether that cloud has left anything behind."""
     from moorage.app.interrupts import run
+    from moorage.app.private import open_area
     from moorage.app.private_cloud import in_private
-    from moorage.app.start import start_cloud
+    from moorage.app.start import own_cloud
     from moorage.app.state import failure_log
 
+    cloud = own_cloud(settings.host_kind, settings.bus, database)
+    within = open_area() if database is DatabaseKind.POSTGRESQL else None
     return run(
-        lambda: in_private(start_cloud, settings, out.preparing, flow, keep_log=failure_log()), dies_with_parent=True
+        lambda: in_private(cloud, settings, out.preparing, flow, keep_log=failure_log(), within=within),
+        dies_with_parent=True,
     )
 
 

@@ -1,6 +1,7 @@
 """A RabbitMQ of our own: one node, its ports on loopback, all its files in one folder; it ends with who started it."""
 
 import asyncio
+import json
 import os
 import re
 import secrets
@@ -8,11 +9,11 @@ import shutil
 import signal
 import socket
 import subprocess
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Never
+from typing import Any, Never
 
 import structlog
 
@@ -25,6 +26,7 @@ UP_WITHIN = 60.0  # seconds; 1.8 on an idle machine
 LOOK_EVERY = 0.02  # seconds
 KEEP_EVERY = 0.5  # seconds
 USER = "moorage"
+DEFINITIONS = "definitions.json"
 URL_FILE = "url"  # in its folder: where it is, with its password
 _NEEDED = re.compile(r"\{\s*applications\s*,\s*\[([^\]]*)\]")
 
@@ -38,6 +40,7 @@ class PrivateBroker:
 
     place: Path
     terms: Sequence[str] = ()  # more settings of the application `rabbit`, in Erlang
+    definitions: Mapping[str, Any] | None = None  # users beside its own, with what they may do
     port: int = 0
     control_port: int = 0  # Erlang's own, for erl_call and rabbitmqctl
     password: str = field(default_factory=lambda: secrets.token_hex(16), repr=False)
@@ -51,6 +54,10 @@ class PrivateBroker:
     def pid(self) -> int:
         assert self._process is not None
         return self._process.pid
+
+    @property
+    def is_running(self) -> bool:
+        return self._process is not None and self._process.poll() is None
 
     @property
     def home(self) -> Path:
@@ -130,7 +137,10 @@ class PrivateBroker:
             cookie.chmod(0o400)
         (self.place / "plugins").write_text("[].\n")
         (self.place / "inetrc").write_text("{lookup, [file]}.\n")  # else processes are kept for looking names up
-        for name, text in (("advanced.config", self._config()), (URL_FILE, self.url)):
+        files = {"advanced.config": self._config(), URL_FILE: self.url}
+        if self.definitions is not None:
+            files[DEFINITIONS] = json.dumps(_with_own_user(self.definitions, self.password))
+        for name, text in files.items():
             (self.place / name).touch(mode=0o600)
             (self.place / name).write_text(text)
 
@@ -143,6 +153,8 @@ class PrivateBroker:
             "{log, [{file, [{level, warning}]}, {console, [{enabled, false}]}]}",
             *self.terms,
         ]
+        if self.definitions is not None:
+            rabbit.append(f'{{load_definitions, "{self.place}/{DEFINITIONS}"}}')
         return f"[{{rabbit, [{', '.join(rabbit)}]}},\n {{ra, [{{wal_max_size_bytes, 33554432}}]}}].\n"
 
     def _environment(self) -> dict[str, str]:
@@ -197,6 +209,18 @@ async def private_broker(place: Path, terms: Sequence[str] = ()) -> AsyncIterato
     finally:
         broker.stop()
         shutil.rmtree(place, ignore_errors=True)
+
+
+def _with_own_user(definitions: Mapping[str, Any], password: str) -> Mapping[str, Any]:
+    """Where definitions are loaded, RabbitMQ makes no user by itself, nor the vhost."""
+    own = {"name": USER, "password": password, "tags": "administrator"}
+    may = {"user": USER, "vhost": "/", "configure": ".*", "write": ".*", "read": ".*"}
+    return {
+        **definitions,
+        "vhosts": [{"name": "/"}],
+        "users": [own, *definitions["users"]],
+        "permissions": [may, *definitions["permissions"]],
+    }
 
 
 def _fresh(place: Path) -> None:
