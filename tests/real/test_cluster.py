@@ -109,11 +109,10 @@ async def test_nobody_in_a_cluster_has_a_capability_but_the_holder(running: Runn
 
 
 @pytest.mark.asyncio(loop_scope="module")
-async def test_each_part_can_be_killed_under_a_boot_and_started_again(running: Running) -> None:
+async def test_a_part_can_be_killed_under_a_boot_and_started_again(running: Running) -> None:
     servers = {}
-    for name, part in running.cluster.parts.items():
-        if name.endswith("-2"):
-            continue
+    for name in ("rabbitmq", "postgresql", "ovs-vswitchd", "holder", "network-1"):  # of each kind
+        part = running.cluster.parts[name]
         before = part.pids()
         assert before, name
         servers[name] = await boots.ask(running.access, f"under-{name}")
