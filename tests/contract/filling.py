@@ -95,6 +95,7 @@ async def fill_compute(store: ServerStore) -> None:
     await store.set_enabled("uuid 2", is_enabled=False, reason="mending")
     await store.add_flavor(TINY)
     await store.grant_flavor(TINY.id, PROJECT)
+    await store.set_quotas(PROJECT, {"cores": 8})
     await store.add_keypair(Keypair(0, USER, "k", "ssh", "ssh-rsa x", "aa:bb", NOW), limit=-1)
     servers = [
         Server(

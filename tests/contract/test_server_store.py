@@ -94,6 +94,17 @@ async def test_lists_are_newest_first_and_paged(store: ServerStore) -> None:
     assert [server.id for server in changed] == ["s4", "s3"]
 
 
+async def test_limits_are_set_for_a_project_one_by_one_and_forgotten_together(store: ServerStore) -> None:
+    assert await store.quotas(PROJECT) == {}
+    await store.set_quotas(PROJECT, {"cores": 1, "ram": 2})
+    await store.set_quotas(PROJECT, {"ram": -1})
+    assert await store.quotas(PROJECT) == {"cores": 1, "ram": -1}
+    assert await store.quotas(OTHER) == {}
+    for _ in range(2):
+        await store.clear_quotas(PROJECT)
+        assert await store.quotas(PROJECT) == {}
+
+
 async def test_a_quota_is_for_all_or_none(store: ServerStore) -> None:
     await add(store, a_server(1), quota=Quota(instances=2))
     with pytest.raises(Exhausted, match="Quota exceeded for instances"):

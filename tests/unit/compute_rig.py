@@ -18,9 +18,9 @@ from moorage.adapters.database.sqlite import open_sqlite
 from moorage.adapters.keys.making import new_key
 from moorage.adapters.memory.bus import MemoryBus
 from moorage.adapters.memory.clock import LoopClock
-from moorage.compute_api.asking import Limits
 from moorage.compute_api.bootstrap import bootstrap
 from moorage.compute_api.http.app import make_app
+from moorage.compute_api.limits import Limits
 from moorage.compute_api.service import ComputeApiService
 from moorage.domain.caller import Caller
 from moorage.domain.errors import NotFound, Unavailable

@@ -10,7 +10,7 @@ from uuid import uuid4
 import pytest
 from tests.unit.compute_rig import IMAGE, NETWORK, OTHER, PORT, PROJECT, Cloud, a_port, cloud
 
-from moorage.compute_api.asking import Limits
+from moorage.compute_api.limits import Limits
 from moorage.domain.ids import NetworkId, PortId
 from moorage.seams.image_api import ImageInfo
 from moorage.seams.network_api import NetworkInfo
@@ -601,6 +601,38 @@ async def test_hosts_are_for_admins() -> None:
         ).status_code == 404
         zones = (await compute.call("GET", "/v2.1/os-availability-zone")).json["availabilityZoneInfo"]
         assert zones == [{"zoneName": "nova", "zoneState": {"available": True}, "hosts": None}]
+
+
+async def test_an_admin_sets_the_quotas_of_a_project() -> None:
+    async with cloud("h1") as compute:
+        path = f"/v2.1/os-quota-sets/{PROJECT}"
+
+        async def put(quotas: dict[str, Any], token: str = "admin", version: str = "2.1", query: str = "") -> Any:
+            return await compute.call("PUT", path + query, {"quota_set": quotas}, token=token, version=version)
+
+        assert (await put({"instances": 1}, token="member")).status_code == 403
+        changed = (await put({"instances": "1", "ram": 4096, "key_pairs": 0, "metadata_items": 1, "fixed_ips": 9})).json
+        for body in (changed, (await compute.call("GET", path)).json):
+            told = body["quota_set"]
+            assert (told["instances"], told["ram"], told["key_pairs"], told["fixed_ips"]) == (1, 4096, 0, 9)
+        limits = (await compute.call("GET", "/v2.1/limits")).json["limits"]["absolute"]
+        assert (limits["maxTotalInstances"], limits["maxTotalRAMSize"]) == (1, 4096)
+        assert (await compute.call("POST", "/v2.1/os-keypairs", {"keypair": {"name": "k"}})).status_code == 403
+        server = await compute.boot()
+        await compute.until(server, "ACTIVE")
+        metadata = {"metadata": {"a": "1", "b": "2"}}
+        assert (await compute.call("POST", f"/v2.1/servers/{server}/metadata", metadata)).status_code == 403
+        wanted = {"name": "second", "flavorRef": "1", "imageRef": IMAGE}
+        refused = await compute.call("POST", "/v2.1/servers", {"server": wanted})
+        assert (refused.status_code, "instances" in refused.text) == (403, True)
+        assert (await compute.call("DELETE", path)).status_code == 403
+        assert (await compute.call("DELETE", path, token="admin")).status_code == 202
+        await compute.boot("second")
+        for wrong in ({"instances": 1}, {"cores": -2}, {"cores": "x"}, {"apples": 1}):
+            assert (await put(wrong)).status_code == 400, wrong
+        assert (await put({"instances": 1, "force": True})).status_code == 200  # though there are two
+        assert (await put({"fixed_ips": 1}, version="2.36")).status_code == 400
+        assert (await put({"cores": 1}, query="?user_id=u")).status_code == 400
 
 
 async def test_limits_and_quotas_are_numbers() -> None:

@@ -1,12 +1,13 @@
 """POST /servers: everything that can be said at once, then the rows, committed (hop asked)."""
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from msgspec import UnsetType
 
 from moorage.compute_api.facts import fact_of
+from moorage.compute_api.limits import Limits
 from moorage.compute_api.wanted import (
     checked_user_data,
     checked_v4,
@@ -24,30 +25,16 @@ from moorage.compute_api.wanted import (
 )
 from moorage.domain.action import InstanceAction
 from moorage.domain.caller import Caller
-from moorage.domain.errors import Conflict, Exhausted, Invalid, NotFound
+from moorage.domain.errors import Conflict, Invalid, NotFound
 from moorage.domain.hops import Hop
 from moorage.domain.ids import FlavorId, ImageId, ProjectId, ServerId
 from moorage.domain.server import Flavor, RequestedNic, Server
 from moorage.seams.clock import Clock
 from moorage.seams.image_api import ImageApi, ImageInfo
 from moorage.seams.network_api import GroupInfo, NetworkApi
-from moorage.seams.server_store import Quota, ServerStore
+from moorage.seams.server_store import ServerStore
 from moorage.seams.timeline import Timeline
 from moorage.wire.compute import CreateServer, ServerWanted
-
-
-@dataclass(frozen=True)
-class Limits:
-    """What a project and a user may have; -1 is no limit."""
-
-    quota: Quota = field(default_factory=Quota)
-    metadata_items: int = 128
-    key_pairs: int = 100
-
-    def require_metadata(self, metadata: Mapping[str, str]) -> None:
-        """Raises Exhausted for more items than a server may have."""
-        if 0 <= self.metadata_items < len(metadata):
-            raise Exhausted(f"Maximum number of metadata items exceeds {self.metadata_items}")
 
 
 @dataclass(frozen=True)
@@ -72,7 +59,8 @@ class Asking:
         flavor = await self._flavor(wanted, caller, project)
         image = await shown_image(self.images, image_of(wanted), project)
         require_fitting(flavor, image)
-        self.limits.require_metadata(wanted.metadata)
+        limits = self.limits.with_own(await self.store.quotas(project))
+        limits.require_metadata(wanted.metadata)
         key = await public_key(self.store, wanted.key_name, caller)
         groups = await self._groups(wanted, project)
         nics = await self._nics(wanted, caller, project, count)
@@ -120,7 +108,7 @@ class Asking:
             InstanceAction(server.id, request_id, "create", caller.user, project, started=now, updated=now)
             for server in servers
         ]
-        await self.store.add(servers, actions, self.limits.quota)
+        await self.store.add(servers, actions, limits.quota)
         committed = self.clock.now()
         for server in servers:
             self.timeline.tell(fact_of(server, Hop.ASKED, wall=committed, monotonic=self.clock.monotonic()))

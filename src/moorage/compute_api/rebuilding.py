@@ -7,7 +7,8 @@ from typing import Any
 from msgspec import UNSET, UnsetType
 
 from moorage.compute_api.acting import Acting
-from moorage.compute_api.asking import Limits, public_key, shown_image
+from moorage.compute_api.asking import public_key, shown_image
+from moorage.compute_api.limits import Limits
 from moorage.compute_api.wanted import changes_of, checked_user_data, image_named, require_fitting
 from moorage.domain.caller import Caller
 from moorage.domain.errors import Invalid
@@ -32,17 +33,18 @@ class Rebuilding:
         require_fitting(row.flavor, image)
         changes: Mapping[str, Any] = {
             **changes_of(wanted, minor),
-            **await self._changed_for_guest(wanted, caller),
+            **await self._changed_for_guest(row, wanted, caller),
             "image": image.id,
         }
         change: Callable[[Server], Server] = lambda before: replace(before, **changes)  # noqa: E731
         return await self.acting.do(server, ServerEvent.REBUILD, caller, request_id, change=change)
 
-    async def _changed_for_guest(self, wanted: Rebuild, caller: Caller) -> Mapping[str, Any]:
+    async def _changed_for_guest(self, row: Server, wanted: Rebuild, caller: Caller) -> Mapping[str, Any]:
         """What the guest is told anew. Raises Invalid, Exhausted."""
         changes: dict[str, Any] = {}
         if not isinstance(wanted.metadata, UnsetType):
-            self.limits.require_metadata(wanted.metadata)
+            limits = self.limits.with_own(await self.store.quotas(row.project))
+            limits.require_metadata(wanted.metadata)
             changes["metadata"] = dict(wanted.metadata)
         if not isinstance(wanted.key_name, UnsetType):
             changes |= {

@@ -6,12 +6,14 @@ from functools import cached_property
 from typing import Never
 
 from moorage.compute_api.acting import Acting
-from moorage.compute_api.asking import Asking, Limits
+from moorage.compute_api.asking import Asking
 from moorage.compute_api.external_events import Hearing
 from moorage.compute_api.grouping import Grouping
+from moorage.compute_api.limits import Limits
 from moorage.compute_api.placing import Placer
 from moorage.compute_api.rebuilding import Rebuilding
 from moorage.compute_api.records import Records
+from moorage.domain.ids import ProjectId
 from moorage.kit.supervise import supervise
 from moorage.seams.bus import Bus
 from moorage.seams.clock import Clock
@@ -69,6 +71,9 @@ class ComputeApiService:
     @cached_property
     def hearing(self) -> Hearing:
         return Hearing(self.store, self.bus, self.clock, self.timeline)
+
+    async def limits_of(self, project: ProjectId) -> Limits:
+        return self.limits.with_own(await self.store.quotas(project))
 
     def new_password(self) -> str:
         """An `adminPass`, as answers must have one; no guest is told it."""

@@ -1,6 +1,6 @@
 """Where compute API keeps servers, what was done to them, flavors, keypairs and hosts."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
@@ -117,6 +117,15 @@ class ServerStore(Protocol):
 
     async def usage(self, project: ProjectId) -> Usage:
         """What the project has."""
+
+    async def quotas(self, project: ProjectId) -> Mapping[str, int]:
+        """The limits that were set for this project, by their names in the API; {} for most."""
+
+    async def set_quotas(self, project: ProjectId, limits: Mapping[str, int]) -> None:
+        """Set these, leave the others."""
+
+    async def clear_quotas(self, project: ProjectId) -> None:
+        """Forget all that were set. Repeatable."""
 
     async def heard(self, heartbeat: Heartbeat, *, uuid: str, now: datetime) -> None:
         """A host lives; a new one is given `uuid` and the next number."""

@@ -205,6 +205,31 @@ class ServiceChange(Body):
     forced_down: bool | UnsetType = UNSET
 
 
+class QuotaSetChange(Body):
+    """Each field is a limit but `force`; of `tenant_id` nothing is taken: the URL says whose they are."""
+
+    instances: Number | UnsetType = UNSET
+    cores: Number | UnsetType = UNSET
+    ram: Number | UnsetType = UNSET
+    key_pairs: Number | UnsetType = UNSET
+    metadata_items: Number | UnsetType = UNSET
+    server_groups: Number | UnsetType = UNSET
+    server_group_members: Number | UnsetType = UNSET
+    fixed_ips: Number | UnsetType = UNSET
+    floating_ips: Number | UnsetType = UNSET
+    security_groups: Number | UnsetType = UNSET
+    security_group_rules: Number | UnsetType = UNSET
+    injected_files: Number | UnsetType = UNSET
+    injected_file_content_bytes: Number | UnsetType = UNSET
+    injected_file_path_bytes: Number | UnsetType = UNSET
+    force: bool | str = False
+    tenant_id: str | UnsetType = UNSET
+
+
+class UpdateQuotas(Body):
+    quota_set: QuotaSetChange
+
+
 class EventWanted(Body):
     name: str
     server_uuid: str

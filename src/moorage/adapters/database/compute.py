@@ -1,12 +1,13 @@
 """Compute API's store in a SQL database: each verb one transaction."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from functools import partial
 
 from moorage.adapters.database import compute_flavors as flavor_work
 from moorage.adapters.database import compute_hosts as host_work
 from moorage.adapters.database import compute_keypairs as keypair_work
+from moorage.adapters.database import compute_quotas as quota_work
 from moorage.adapters.database import compute_servers as server_work
 from moorage.adapters.database.engine import Database
 from moorage.domain.action import InstanceAction
@@ -104,6 +105,18 @@ class ComputeDatabase:
 
     async def revoke_flavor(self, flavor: FlavorId, project: ProjectId) -> None:
         await self._run(f"revoking flavor {flavor}", partial(flavor_work.revoke, flavor=flavor, project=project))
+
+    # ---- quotas
+
+    async def quotas(self, project: ProjectId) -> Mapping[str, int]:
+        return await self._run(f"reading quotas of {project}", partial(quota_work.quotas, project=project))
+
+    async def set_quotas(self, project: ProjectId, limits: Mapping[str, int]) -> None:
+        work = partial(quota_work.change, project=project, limits=limits)
+        await self._run(f"setting quotas of {project}", work)
+
+    async def clear_quotas(self, project: ProjectId) -> None:
+        await self._run(f"clearing quotas of {project}", partial(quota_work.clear, project=project))
 
     # ---- keypairs
 

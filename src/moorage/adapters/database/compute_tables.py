@@ -84,9 +84,16 @@ class KeypairRow(Tables):
     __table_args__ = (UniqueConstraint("user", "name"),)
 
 
+class QuotaRow(Tables):
+    __tablename__ = "quotas"
+    project: Mapped[str] = mapped_column(primary_key=True)
+    name: Mapped[str] = mapped_column(primary_key=True)
+    value: Mapped[int] = mapped_column(BigInteger)
+
+
 def touched(result: object) -> bool:
     """Whether a statement has changed any row."""
     return isinstance(result, CursorResult) and result.rowcount > 0
 
 
-COMPUTE = Schema("compute", Tables.metadata, head="0001", first_mark=851028765)
+COMPUTE = Schema("compute", Tables.metadata, head="0002", first_mark=851028765)

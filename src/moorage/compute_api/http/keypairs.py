@@ -60,7 +60,8 @@ class Keypairs:
         else:
             private, public = service.new_key(kind)
         pair = Keypair(0, user, wanted.name, kind, public, fingerprint(kind, public), service.clock.now())
-        pair = await service.store.add_keypair(pair, limit=service.limits.key_pairs)
+        limits = await service.limits_of(project) if (project := caller_of(request).project) else service.limits
+        pair = await service.store.add_keypair(pair, limit=limits.key_pairs)
         view = {**keypair_summary(pair, eye), "user_id": user}
         if private is not None:
             view["private_key"] = private

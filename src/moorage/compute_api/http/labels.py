@@ -14,7 +14,7 @@ from moorage.compute_api.http.edge import (
     read_body,
 )
 from moorage.compute_api.service import ComputeApiService
-from moorage.domain.errors import Exhausted, Invalid, NotFound
+from moorage.domain.errors import Invalid, NotFound
 from moorage.domain.server import Server
 from moorage.kit.web import Request, Response, send, send_nothing
 from moorage.wire.compute import MetaBody, MetadataBody, TagsBody
@@ -82,12 +82,11 @@ async def changed_metadata(
     server: str,
     change: Callable[[Mapping[str, str]], Mapping[str, str]],
 ) -> Server:
-    most = service.limits.metadata_items
+    limits = await service.limits_of((await service.acting.own(server, caller_of(request))).project)
 
     def rule(row: Server) -> Server:
         after = change(row.metadata)
-        if 0 <= most < len(after):
-            raise Exhausted(f"Maximum number of metadata items exceeds {most}")
+        limits.require_metadata(after)
         return replace(row, metadata=after)
 
     return await service.acting.change(server, caller_of(request), rule, states=CHANGEABLE)
