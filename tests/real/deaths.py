@@ -63,11 +63,14 @@ class Deaths:
         elif victim == "compute":
             host.slot.restart()
         else:
-            groups: set[int] = set()
-            while not groups:  # one that just begins has no name for a moment
-                groups = _groups(victim, server, self.cloud.settings.state_dir)
-            for group in groups:
-                os.killpg(group, signal.SIGKILL)
+            self.signal(victim, signal.SIGKILL, server)
+
+    def signal(self, victim: str, number: signal.Signals, server: str = "") -> None:
+        groups: set[int] = set()
+        while not groups:  # one that just begins has no name for a moment
+            groups = _groups(victim, server, self.cloud.settings.state_dir)
+        for group in groups:
+            os.killpg(group, number)
 
     def fell_at(self, hop: Hop) -> bool:
         """Whether the victim was killed at this hop."""

@@ -4,7 +4,9 @@ Of QEMU guests, which take seconds to boot, only some are tried, or all with --e
 """
 
 import asyncio
+import signal
 import tempfile
+import time
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -36,10 +38,16 @@ FEW_CELLS = [("guest", Hop.PLUGGED), ("guest", Hop.READY), ("compute", Hop.WIRED
 
 
 @asynccontextmanager
-async def cloud_of(kind: HostKind) -> AsyncIterator[Deaths]:
+async def cloud_of(kind: HostKind, *, timeout: float = 300.0) -> AsyncIterator[Deaths]:
     """A cloud with a server, so that its DHCP server runs."""
     with tempfile.TemporaryDirectory(prefix="m", dir="/tmp") as directory:
-        settings = CloudSettings(state_dir=Path(directory), host_kind=kind, port=0, cache_dir=default_cache_dir())
+        settings = CloudSettings(
+            state_dir=Path(directory),
+            host_kind=kind,
+            port=0,
+            cache_dir=default_cache_dir(),
+            vif_plugging_timeout=timeout,
+        )
         async with run_cloud(settings) as cloud, at_hand(cloud) as access:
             deaths = Deaths(cloud, access)
             deaths.first = await deaths.boot()
@@ -111,6 +119,23 @@ async def test_a_guest_that_dies_when_it_runs_is_shutoff(netns: Deaths) -> None:
     assert port is not None
     assert not await netns.cloud.switch_has_port(port["id"])
     assert await boots.gone(netns.access, server)
+
+
+async def test_an_ovs_vswitchd_that_stands_still_costs_a_boot_its_deadline_and_no_more() -> None:
+    """Its database answers: so VIFs are plugged and unplugged, and nobody waits for more."""
+    async with cloud_of(HostKind.NETNS, timeout=2.0) as netns:
+        netns.signal("ovs-vswitchd", signal.SIGSTOP)
+        began = time.monotonic()
+        server = await netns.boot()
+        assert await netns.settled(server, "ERROR", None)  # cleared away: its port is gone
+        assert (
+            time.monotonic() - began < 12.0
+        )  # about 2.5 s where nothing else runs; no call's own limit was waited for
+        fault = (await netns.access.admin.server(server) or {})["fault"]
+        assert "only got as far as 'plugged' within 2 s" in fault["message"]
+        assert "ovs-vswitchd" in fault["details"]
+        netns.signal("ovs-vswitchd", signal.SIGCONT)
+        assert await netns.settled(await netns.boot(), "ACTIVE", "ACTIVE")
 
 
 @pytest.mark.timeout(900)

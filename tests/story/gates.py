@@ -1,6 +1,6 @@
 """A host's ways to the rest of the cloud, that can be cut: for the others it is dead, and it goes on by itself."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Collection
 from dataclasses import dataclass
 from typing import Any, Never, TypeVar, cast
 
@@ -16,6 +16,9 @@ class Gate:
     """Open until `is_cut`."""
 
     is_cut: bool = False
+
+    def cut(self) -> None:
+        self.is_cut = True
 
     def check(self) -> None:
         if self.is_cut:
@@ -49,18 +52,21 @@ class GatedBus:
         return self.bus.reconnects()
 
 
-def gated(seam: T, gate: Gate) -> T:
-    """`seam`, whose calls raise Unavailable while the gate is cut."""
-    return cast(T, _Gated(seam, gate))
+def gated(seam: T, gate: Gate, *, spare: Collection[str] = ()) -> T:
+    """`seam`, whose calls, but for those named in `spare`, raise Unavailable while the gate is cut."""
+    return cast(T, _Gated(seam, gate, spare))
 
 
 class _Gated:
-    def __init__(self, seam: object, gate: Gate) -> None:
+    def __init__(self, seam: object, gate: Gate, spare: Collection[str]) -> None:
         self._seam = seam
         self._gate = gate
+        self._spare = spare
 
     def __getattr__(self, name: str) -> Any:
         method = getattr(self._seam, name)
+        if name in self._spare:
+            return method
 
         async def call(*args: Any, **kwargs: Any) -> Any:
             self._gate.check()

@@ -108,7 +108,7 @@ def test_a_host_that_an_admin_has_named_is_taken_or_none() -> None:
     server = replace(SERVER, extra={"wanted_host": "b"})
     hosts = [host("a"), host("b", used_memory_mib=512)]
     assert first_placed(server, hosts, GENERATIONS[1], NOW).host == "b"
-    with pytest.raises(Exhausted):
+    with pytest.raises(Exhausted, match="There is no host b"):
         first_placed(server, [host("a")], GENERATIONS[1], NOW)
 
 

@@ -250,7 +250,7 @@ def fault_of(error: Exception) -> str:
 
 _BLAME: Mapping[str, str] = {
     Hop.BOUND.value: "the host's switch did not take the VIF: is ovsdb-server alive?",
-    Hop.PLUGGED.value: "the host's network agent did not see the VIF: is it running?",
+    Hop.PLUGGED.value: "the host's network agent saw no VIF that is open: is it running, and is ovs-vswitchd?",
     Hop.SEEN.value: "the host's network agent saw the VIF and did not wire it: is ovs-vswitchd alive? See its timeline",
     Hop.WIRED.value: "the VIF is wired; the network has not made the port ready: DHCP, or the network service",
 }

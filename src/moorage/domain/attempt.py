@@ -106,6 +106,8 @@ def chosen(server: Server, hosts: Iterable[HostState], now: datetime) -> HostNam
     """The host for this server: the one that an admin has named, or the best. Raises Exhausted."""
     wanted = server.extra.get("wanted_host")
     fitting = [host for host in hosts if wanted is None or host.name == wanted]
+    if wanted is not None and not fitting:
+        raise Exhausted(f"No valid host was found. There is no host {wanted}.", kind="NoValidHost")
     return choose(fitting, server.flavor, now, excluded=frozenset(server.tried))
 
 

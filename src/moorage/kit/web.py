@@ -99,7 +99,9 @@ def make_app(
                 told = f"{request.method} is not offered at {request.path}."
             error = refused(error.status_code, told)
         status, body = render(error)
-        if status >= 500:
+        if status == 503:  # somebody is away, maybe for long: a line each, and no traceback
+            log.warning("a request came in vain", path=request.path, method=request.method, error=chain_of(error))
+        elif status >= 500:
             log.error("a request failed", path=request.path, method=request.method, exc_info=error)
         response.status = status
         if status == 401:
@@ -115,6 +117,12 @@ def make_app(
     app.add_error_handler(falcon.HTTPError, answer)  # or Falcon answers in its own words
     app.add_sink(unknown_path)
     return app
+
+
+def chain_of(error: BaseException) -> str:
+    """The first line of the error, and of what caused it, and so on."""
+    told = str(error).partition("\n")[0] or type(error).__name__
+    return told if error.__cause__ is None else f"{told}: {chain_of(error.__cause__)}"
 
 
 async def body_of(request: Request, *, limit: int = MAX_BODY, kinds: tuple[str, ...] = ("application/json",)) -> bytes:
