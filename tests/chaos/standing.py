@@ -15,6 +15,9 @@ from moorage.seams.world import ROOT
 
 BRIDGE = "br-int"
 CHANGING = re.compile(r"(cookie|duration|n_packets|n_bytes|idle_age|hard_age)=[^, ]*,? ?")
+NUMBERED = re.compile(
+    r"load:(0x[0-9a-f]+)->NXM_NX_REG[57]\[\]|reg[57]=(0x[0-9a-f]+)"
+)  # registers that hold a port's number
 
 
 async def snapshot(cluster: Cluster, audit: Audit) -> Snapshot:
@@ -24,12 +27,32 @@ async def snapshot(cluster: Cluster, audit: Audit) -> Snapshot:
         kinds["held process"] = frozenset(await world.processes())
     kinds["link"] = await machine.outer.links(ROOT)
     kinds["bridge port"] = frozenset((await _ovs(cluster, "ovs-vsctl", "list-ports", BRIDGE)).split())
+    numbers = await _numbers(cluster)
     flows = await _ovs(cluster, "ovs-ofctl", "--names", "-O", "OpenFlow14", "dump-flows", BRIDGE)
-    kinds["flow"] = frozenset(CHANGING.sub("", line).strip() for line in flows.splitlines() if "table=" in line)
+    kinds["flow"] = frozenset(_flow(line, numbers) for line in flows.splitlines() if "table=" in line)
     kinds["lease"] = _lines(machine.place / "a", "*lease*", words=slice(1, 3))
     kinds["guest record"] = frozenset(path.name for path in (machine.place / "c").glob("hosts/*/guests/*"))
     kinds["process"] = _processes(machine.place)
     return Snapshot(kinds)
+
+
+async def _numbers(cluster: Cluster) -> dict[int, str]:
+    """The switch's ports by their numbers, which another life of the switch gives anew."""
+    said = await _ovs(
+        cluster, "ovs-vsctl", "--format=csv", "--no-headings", "--columns=ofport,name", "list", "Interface"
+    )
+    found = [line.replace('"', "").split(",") for line in said.split()]
+    return {int(number): name for number, name in found if number.isdigit()}
+
+
+def _flow(line: str, numbers: dict[int, str]) -> str:
+    """A flow as it is in every life of the switch; the number of a port that is not there stays."""
+
+    def named(found: re.Match[str]) -> str:
+        number = found[1] or found[2]
+        return found[0].replace(number, numbers.get(int(number, 16), number))
+
+    return NUMBERED.sub(named, CHANGING.sub("", line).strip())
 
 
 async def _ovs(cluster: Cluster, *command: str) -> str:

@@ -47,16 +47,22 @@ class Sweep:
             killed = datetime.now(UTC)
             await asyncio.gather(*map(run.cluster.kill, parts))
             dead = datetime.now(UTC)
-        await asyncio.gather(*map(run.cluster.start, parts))
-        restart = (datetime.now(UTC) - killed).total_seconds()
-        row = await run.ended(server)
-        answered = None if row is None else await run.answers(row)
+        restarted, answered = await asyncio.gather(self._restarted(parts), self._answered(server))
+        restart = (restarted - killed).total_seconds()
         run.feed.look()
         cell = Cell(
             hop, victim, self._fell(server, hop, killed, dead), self._delay(server, hop, killed, answered), restart
         )
         await run.clear(server)
         return cell
+
+    async def _restarted(self, parts: Sequence[str]) -> datetime:
+        await asyncio.gather(*map(self.run.cluster.start, parts))
+        return datetime.now(UTC)
+
+    async def _answered(self, server: str) -> datetime | None:
+        row = await self.run.ended(server)
+        return None if row is None else await self.run.answers(row)
 
     def _fell(self, server: str, hop: Hop, killed: datetime, dead: datetime) -> bool:
         """Whether the timeline says that the kill fell after this hop and before the next."""
