@@ -17,17 +17,20 @@ LIVES: Sequence[Sequence[str]] = (
     ("boot", "stop", "delete at once"),
 )
 ENDS = {"boot": "ACTIVE", "start": "ACTIVE", "stop": "SHUTOFF", "delete": "DELETED", "delete at once": "DELETED"}
+LASTING = 0.2  # of the servers: a host has room for 32
 BETWEEN_BOOTS = 0.7  # seconds, in the mean
 MORTAL = tuple(part for part in PARTS if not part.startswith(("identity", "image")))
 
 
 @dataclass(frozen=True)
 class Life:
-    """A server's: asked for `at` seconds after the beginning; `pauses` go before its later deeds."""
+    """A server's: asked for `at` seconds after the beginning; `pauses` go before its later deeds. One that `lasts`
+    stays to the end, the others are cleared away once they have come to what was asked."""
 
     at: float
     deeds: Sequence[str]
     pauses: Sequence[float]  # seconds
+    lasts: bool
 
     @property
     def wanted(self) -> str:
@@ -56,7 +59,7 @@ def plan(seed: int, boots: int) -> Plan:
     for _ in range(boots):
         deeds = dice.choice(LIVES)
         pauses = [dice.uniform(0.0, 1.0) if "at once" in deed else dice.uniform(0.0, 3.0) for deed in deeds[1:]]
-        lives.append(Life(at, deeds, pauses))
+        lives.append(Life(at, deeds, pauses, lasts=dice.random() < LASTING))
         at += dice.expovariate(1 / BETWEEN_BOOTS)
     deaths, when = list[Death](), dice.uniform(0.2, 1.0)
     while when < at + 3.0:

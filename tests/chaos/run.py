@@ -27,6 +27,7 @@ from moorage.domain.server import Server, VmState
 T = TypeVar("T")
 FRESH = 3.5  # seconds since the last heartbeat: nobody is taken for dead for a while
 SETTLED_WITHIN = 90.0  # seconds, a limit for hangs
+FLAVOR = {"id": "chaos", "name": "chaos", "vcpus": 1, "ram": 64, "disk": 0}  # of which a host can have 32
 LOOK_EVERY = 0.02  # seconds
 AWAY = (MoorageError, OSError, TimeoutError, *DATABASE_AWAY)
 
@@ -52,7 +53,7 @@ class Run:
         return Holding(self.cluster, self.feed, self.audit)
 
     async def ask(self, name: str = "chaos") -> str:
-        return await self.admin.create_server(name, image=self.image, flavor="m1.tiny", network=self.network)
+        return await self.admin.create_server(name, image=self.image, flavor=str(FLAVOR["id"]), network=self.network)
 
     async def until(self, look: Callable[[], Awaitable[T | None]], *, within: float = SETTLED_WITHIN) -> T | None:
         """What `look` finds at last; None when it finds nothing in time. Whoever is away is asked again."""
@@ -176,6 +177,7 @@ async def a_run() -> AsyncIterator[Run]:
             network = str((await admin.call("POST", "network", "/v2.0/networks", body))["network"]["id"])
             subnet = {"network_id": network, "ip_version": 4, "cidr": "10.0.0.0/24"}
             await admin.call("POST", "network", "/v2.0/subnets", {"subnet": subnet})
+            await admin.call("POST", "compute", "/flavors", {"flavor": FLAVOR})
             run = Run(cluster, admin, feed, audit, image, network)
             await run.calm()
             run.first = await run.ask("first")

@@ -15,6 +15,7 @@ from moorage.domain.ids import ServerId
 from moorage.domain.server import VmState
 
 ACCEPTED_WITHIN = 120.0  # seconds, a limit for hangs
+ANSWERS_WITHIN = 60.0  # seconds: the switch may be dead, too
 
 
 @dataclass
@@ -32,14 +33,11 @@ class Schedule:
             for death in self.plan.deaths:
                 group.create_task(self._die(death, begun))
             lives = [group.create_task(self._live(number, life, begun)) for number, life in enumerate(self.plan.lives)]
-        servers = [task.result() for task in lives]
         await self.run.calm()
-        for server, life in zip(servers, self.plan.lives, strict=True):
-            row = await self.run.ended(server, STATES[life.wanted])
-            if row is not None and row.life.vm is VmState.ACTIVE and life.wanted == "ACTIVE":
-                await self.run.answers(row)
-        for server in servers:
-            await self.run.clear(server)
+        for task, life in zip(lives, self.plan.lives, strict=True):
+            if life.lasts:
+                await self._comes_to(task.result(), life)
+                await self.run.clear(task.result())
 
     async def _die(self, death: Death, begun: float) -> None:
         await _at(begun + death.at)
@@ -63,7 +61,15 @@ class Schedule:
                 await self._accepted(lambda: self.run.admin.delete_server(server))
             else:
                 await self._act(server, deed)
+        if not life.lasts:
+            await self._comes_to(server, life)
+            await self.run.clear(server)
         return server
+
+    async def _comes_to(self, server: str, life: Life) -> None:
+        row = await self.run.ended(server, STATES[life.wanted])
+        if row is not None and row.life.vm is VmState.ACTIVE and life.wanted == "ACTIVE":
+            await self.run.answers(row, within=ANSWERS_WITHIN)
 
     async def _boot(self, name: str) -> str:
         """A server asked for once: after an answer that was lost it is looked for first."""

@@ -22,7 +22,7 @@ from moorage.domain.server import (
     moved,
 )
 
-HOST_PATIENCE = timedelta(seconds=10)  # for a host that has gone silent: the bus, say, was away for a moment
+HOST_PATIENCE = timedelta(seconds=30)  # for a host that has gone silent: it, or the bus, is started again, say
 LATELY = timedelta(seconds=60)
 MOST_TRIES = 3  # hosts asked to boot one server, before it is given up
 
