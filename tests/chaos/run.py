@@ -17,6 +17,7 @@ from tests.chaos.standing import snapshot
 from tests.machine import COMPUTE
 
 from moorage.adapters.netns.hypervisor import guest_name
+from moorage.adapters.world.client import HeldWorld
 from moorage.adapters.world.reach import ping
 from moorage.app.client import Client
 from moorage.domain.errors import MoorageError
@@ -37,6 +38,7 @@ class Run:
     """`first` is a server that lives through all of it, from which the others are pinged."""
 
     cluster: Cluster
+    world: HeldWorld  # the host's, as its compute has it
     admin: Client
     feed: Feed
     audit: Audit
@@ -117,8 +119,7 @@ class Run:
                 forget = ("nsenter", f"--net=/proc/{pid}/ns/net", "ip", "neigh", "flush", "all")
                 await (await asyncio.create_subprocess_exec(*forget)).wait()
                 break
-        async with self.cluster.cloud.machine.as_user(COMPUTE) as world:
-            return await ping(world, guest_name(ServerId(self.first)), address, patience=within)
+        return await ping(self.world, guest_name(ServerId(self.first)), address, patience=within)
 
     async def clear(self, server: str) -> None:
         """Delete it; what is left after that is seen in the end."""
@@ -140,12 +141,12 @@ class Run:
     async def evidence(self) -> Evidence:
         """Once everything was cleared away and came to rest."""
         await self.calm()
-        after = await snapshot(self.cluster, self.audit)
+        after = await snapshot(self.cluster, self.world, self.audit)
         for _ in range(60):  # what is taken down goes a moment after the word of it
             if after == self.before:
                 break
             await asyncio.sleep(0.5)
-            after = await snapshot(self.cluster, self.audit)
+            after = await snapshot(self.cluster, self.world, self.audit)
         written = await self.audit.written()
         self.feed.look()
         return Evidence(
@@ -171,19 +172,19 @@ async def a_run() -> AsyncIterator[Run]:
         feed = Feed(lambda: cluster.logs)
         audit = Audit(cluster.cloud.database.url("moorage"))
         await audit.begin()
-        async with cluster.cloud.spread.client() as admin:
+        async with cluster.cloud.machine.as_user(COMPUTE) as world, cluster.cloud.spread.client() as admin:
             image = await cluster.cloud.spread.image(admin)
             body = {"network": {"name": "private"}}
             network = str((await admin.call("POST", "network", "/v2.0/networks", body))["network"]["id"])
             subnet = {"network_id": network, "ip_version": 4, "cidr": "10.0.0.0/24"}
             await admin.call("POST", "network", "/v2.0/subnets", {"subnet": subnet})
             await admin.call("POST", "compute", "/flavors", {"flavor": FLAVOR})
-            run = Run(cluster, admin, feed, audit, image, network)
+            run = Run(cluster, world, admin, feed, audit, image, network)
             await run.calm()
             run.first = await run.ask("first")
             await feed.until(run.first, Hop.RUNNING)
             row = await run.ended(run.first)
             assert row is not None
             assert await run._said(run.first, row.nics[0].addresses[0], 20.0)
-            run.before = await snapshot(cluster, audit)
+            run.before = await snapshot(cluster, world, audit)
             yield run

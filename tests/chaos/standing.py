@@ -8,9 +8,9 @@ from pathlib import Path
 from tests.chaos.audit import Audit
 from tests.chaos.cluster import Cluster, commands
 from tests.chaos.evidence import Snapshot
-from tests.machine import COMPUTE
 
 from moorage.adapters.ovsdb import processes
+from moorage.adapters.world.client import HeldWorld
 from moorage.seams.world import ROOT
 
 BRIDGE = "br-int"
@@ -20,11 +20,10 @@ NUMBERED = re.compile(
 )  # registers that hold a port's number
 
 
-async def snapshot(cluster: Cluster, audit: Audit) -> Snapshot:
+async def snapshot(cluster: Cluster, world: HeldWorld, audit: Audit) -> Snapshot:
     machine, kinds = cluster.cloud.machine, dict(await audit.things())
-    async with machine.as_user(COMPUTE) as world:
-        kinds["namespace"] = await world.namespaces()
-        kinds["held process"] = frozenset(await world.processes())
+    kinds["namespace"] = await world.namespaces()
+    kinds["held process"] = frozenset(await world.processes())
     kinds["link"] = await machine.outer.links(ROOT)
     kinds["bridge port"] = frozenset((await _ovs(cluster, "ovs-vsctl", "list-ports", BRIDGE)).split())
     numbers = await _numbers(cluster)
