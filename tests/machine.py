@@ -59,8 +59,8 @@ class Machine:
         return self.place / "openvswitch"
 
     async def start_switch(self) -> None:
-        """Open vSwitch as deploy/openvswitch.conf has systemd run it; what of it runs already is kept."""
-        self.rundir.mkdir(mode=0o755, exist_ok=True)
+        """Open vSwitch as deploy/openvswitch.conf has systemd run it."""
+        self.rundir.mkdir(mode=0o755)
         await start_switch(cast(World, _OfGroup(self.outer)), self.rundir)
 
     async def start_holder(self, *, guests: str | None = None) -> None:

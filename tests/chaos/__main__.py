@@ -4,6 +4,7 @@ import argparse
 import asyncio
 import json
 import random
+import shutil
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -27,6 +28,7 @@ def arguments(words: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("--boots", type=int, default=None, help=f"servers of the random schedule (default {BOOTS})")
     parser.add_argument("--json", type=Path, default=None, metavar="FILE", help="where the result is written")
     parser.add_argument("--short", action="store_true", help="a few cells and boots only")
+    parser.add_argument("--logs", type=Path, default=None, metavar="DIR", help="where the processes' logs are copied")
     parser.add_argument(
         "--cell",
         action="append",
@@ -63,6 +65,8 @@ async def chaos(options: argparse.Namespace) -> int:
             print(f"{boots} servers live among {len(schedule.deaths)} deaths", flush=True)
             await Schedule(run, schedule).go()
         evidence = await run.evidence()
+        if options.logs is not None:
+            shutil.copytree(run.cluster.built.layout.folder("log"), options.logs, dirs_exist_ok=True)
     verdict = judged(evidence)
     found = as_json(seed, done, evidence, verdict)
     print(table(done))

@@ -53,7 +53,8 @@ def _wrong_with(asked: Asked, evidence: Evidence) -> Iterator[str]:
             yield f"server {server.id} is in ERROR {why}: {server.fault.message if server.fault else 'without a fault'}"
         return
     if server.life.vm is not STATES[asked.wanted] or server.life.task is not None:
-        yield f"server {server.id} is {_shown(server)}, not {asked.wanted}"
+        hop = _reached(evidence.facts.get(server.id, ()), None)
+        yield f"server {server.id} is {_shown(server)}, not {asked.wanted}; its last hop: {hop or 'none'}"
     elif asked.wanted == "ACTIVE":
         given = {address for nic in server.nics for address in nic.addresses}
         found = evidence.reached.get(server.id)
@@ -76,9 +77,9 @@ def _untrue(server: Server, evidence: Evidence) -> str:
     return ""
 
 
-def _reached(facts: Sequence[Fact], until: datetime) -> Hop | None:
+def _reached(facts: Sequence[Fact], until: datetime | None) -> Hop | None:
     """The last hop that had been reached then, of the newest generation."""
-    before = sorted([fact for fact in facts if fact.wall <= until], key=lambda fact: fact.wall)
+    before = sorted([fact for fact in facts if until is None or fact.wall <= until], key=lambda fact: fact.wall)
     generation = next((fact.generation for fact in reversed(before) if fact.generation), None)
     hops = {fact.what for fact in before if isinstance(fact.what, Hop) and fact.generation in (None, generation)}
     return max((hop for hop in HOPS if hop in hops), key=HOPS.index, default=None)

@@ -14,12 +14,12 @@ from tests.chaos.evidence import Asked, Evidence, Reached, Snapshot
 from tests.chaos.feed import Feed
 from tests.chaos.holds import Holding
 from tests.chaos.standing import snapshot
-from tests.machine import COMPUTE
 
 from moorage.adapters.netns.hypervisor import guest_name
-from moorage.adapters.world.client import HeldWorld
 from moorage.adapters.world.reach import ping
-from moorage.app.client import Client
+from moorage.app.boots import IMAGE, NETWORK
+from moorage.app.client import Client, logged_in
+from moorage.app.clouds_yaml import ADMIN, MEMBER, account_of
 from moorage.domain.errors import MoorageError
 from moorage.domain.hops import Hop
 from moorage.domain.ids import ServerId
@@ -38,12 +38,9 @@ class Run:
     """`first` is a server that lives through all of it, from which the others are pinged."""
 
     cluster: Cluster
-    world: HeldWorld  # the host's, as its compute has it
-    admin: Client
+    user: Client
     feed: Feed
     audit: Audit
-    image: str
-    network: str
     first: str = ""
     before: Snapshot = field(default_factory=Snapshot)
     asked: dict[ServerId, Asked] = field(default_factory=dict)
@@ -55,7 +52,7 @@ class Run:
         return Holding(self.cluster, self.feed, self.audit)
 
     async def ask(self, name: str = "chaos") -> str:
-        return await self.admin.create_server(name, image=self.image, flavor=str(FLAVOR["id"]), network=self.network)
+        return await self.user.create_server(name, image=IMAGE, flavor=str(FLAVOR["id"]), network=NETWORK)
 
     async def until(self, look: Callable[[], Awaitable[T | None]], *, within: float = SETTLED_WITHIN) -> T | None:
         """What `look` finds at last; None when it finds nothing in time. Whoever is away is asked again."""
@@ -75,7 +72,7 @@ class Run:
             ages = await self.audit.heartbeats()
             return len(ages) == 2 and max(ages) < FRESH
 
-        assert await self.until(is_calm), f"no calm: {self.cluster.cloud.spread.last_words()}"
+        assert await self.until(is_calm), "compute and agent are not heard"
 
     async def ended(self, server: str, *wanted: VmState) -> Server | None:
         """The server's row once nothing is under way with it, or when the time for that is over; kept as evidence.
@@ -119,7 +116,7 @@ class Run:
                 forget = ("nsenter", f"--net=/proc/{pid}/ns/net", "ip", "neigh", "flush", "all")
                 await (await asyncio.create_subprocess_exec(*forget)).wait()
                 break
-        return await ping(self.world, guest_name(ServerId(self.first)), address, patience=within)
+        return await ping(self.cluster.world, guest_name(ServerId(self.first)), address, patience=within)
 
     async def clear(self, server: str) -> None:
         """Delete it; what is left after that is seen in the end."""
@@ -127,7 +124,7 @@ class Run:
             self.reached[ServerId(server)] = replace(found, until=datetime.now(UTC))
 
         async def is_gone() -> bool:
-            await self.admin.delete_server(server)
+            await self.user.delete_server(server)
             row = await self.audit.server(server)
             return row is not None and row.life.vm is VmState.DELETED
 
@@ -141,12 +138,12 @@ class Run:
     async def evidence(self) -> Evidence:
         """Once everything was cleared away and came to rest."""
         await self.calm()
-        after = await snapshot(self.cluster, self.world, self.audit)
+        after = await snapshot(self.cluster, self.audit)
         for _ in range(60):  # what is taken down goes a moment after the word of it
             if after == self.before:
                 break
             await asyncio.sleep(0.5)
-            after = await snapshot(self.cluster, self.world, self.audit)
+            after = await snapshot(self.cluster, self.audit)
         written = await self.audit.written()
         self.feed.look()
         return Evidence(
@@ -170,21 +167,18 @@ async def a_run() -> AsyncIterator[Run]:
     """With a first server that runs."""
     async with a_cluster() as cluster:
         feed = Feed(lambda: cluster.logs)
-        audit = Audit(cluster.cloud.database.url("moorage"))
+        audit = Audit(cluster.database)
         await audit.begin()
-        async with cluster.cloud.machine.as_user(COMPUTE) as world, cluster.cloud.spread.client() as admin:
-            image = await cluster.cloud.spread.image(admin)
-            body = {"network": {"name": "private"}}
-            network = str((await admin.call("POST", "network", "/v2.0/networks", body))["network"]["id"])
-            subnet = {"network_id": network, "ip_version": 4, "cidr": "10.0.0.0/24"}
-            await admin.call("POST", "network", "/v2.0/subnets", {"subnet": subnet})
+        identity, credentials = cluster.built.layout.url("identity"), cluster.built.layout.credentials
+        async with logged_in(account_of(identity, credentials[ADMIN])) as admin:
             await admin.call("POST", "compute", "/flavors", {"flavor": FLAVOR})
-            run = Run(cluster, world, admin, feed, audit, image, network)
+        async with logged_in(account_of(identity, credentials[MEMBER])) as user:
+            run = Run(cluster, user, feed, audit)
             await run.calm()
             run.first = await run.ask("first")
             await feed.until(run.first, Hop.RUNNING)
             row = await run.ended(run.first)
             assert row is not None
-            assert await run._said(run.first, row.nics[0].addresses[0], 20.0)
-            run.before = await snapshot(cluster, world, audit)
+            assert await run.answers(row)
+            run.before = await snapshot(cluster, audit)
             yield run

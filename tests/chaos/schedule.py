@@ -58,7 +58,7 @@ class Schedule:
             if deed.startswith("delete"):
                 if deed == "delete":
                     await self.run.ended(server)
-                await self._accepted(lambda: self.run.admin.delete_server(server))
+                await self._accepted(lambda: self.run.user.delete_server(server))
             else:
                 await self._act(server, deed)
         if not life.lasts:
@@ -90,7 +90,7 @@ class Schedule:
             row = await self.run.audit.server(server)
             if row is not None and row.life.task is None and row.life.vm in (wanted, VmState.ERROR):
                 return  # an answer was lost
-            await self.run.admin.call("POST", "compute", f"/servers/{server}/action", {f"os-{deed}": None})
+            await self.run.user.call("POST", "compute", f"/servers/{server}/action", {f"os-{deed}": None})
 
         await self._accepted(act)
 

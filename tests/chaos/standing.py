@@ -10,7 +10,6 @@ from tests.chaos.cluster import Cluster, commands
 from tests.chaos.evidence import Snapshot
 
 from moorage.adapters.ovsdb import processes
-from moorage.adapters.world.client import HeldWorld
 from moorage.seams.world import ROOT
 
 BRIDGE = "br-int"
@@ -20,18 +19,18 @@ NUMBERED = re.compile(
 )  # registers that hold a port's number
 
 
-async def snapshot(cluster: Cluster, world: HeldWorld, audit: Audit) -> Snapshot:
-    machine, kinds = cluster.cloud.machine, dict(await audit.things())
-    kinds["namespace"] = await world.namespaces()
-    kinds["held process"] = frozenset(await world.processes())
-    kinds["link"] = await machine.outer.links(ROOT)
+async def snapshot(cluster: Cluster, audit: Audit) -> Snapshot:
+    layout, kinds = cluster.built.layout, dict(await audit.things())
+    kinds["namespace"] = await cluster.world.namespaces()
+    kinds["held process"] = frozenset(await cluster.world.processes())
+    kinds["link"] = await cluster.built.machine.links(ROOT)
     kinds["bridge port"] = frozenset((await _ovs(cluster, "ovs-vsctl", "list-ports", BRIDGE)).split())
     numbers = await _numbers(cluster)
     flows = await _ovs(cluster, "ovs-ofctl", "--names", "-O", "OpenFlow14", "dump-flows", BRIDGE)
     kinds["flow"] = frozenset(_flow(line, numbers) for line in flows.splitlines() if "table=" in line)
-    kinds["lease"] = _lines(machine.place / "a", "*lease*", words=slice(1, 3))
-    kinds["guest record"] = frozenset(path.name for path in (machine.place / "c").glob("hosts/*/guests/*"))
-    kinds["process"] = _processes(machine.place)
+    kinds["lease"] = _lines(layout.folder("a"), "*lease*", words=slice(1, 3))
+    kinds["guest record"] = frozenset(path.name for path in layout.folder("c").glob("hosts/*/guests/*"))
+    kinds["process"] = _processes(cluster.place)
     return Snapshot(kinds)
 
 
@@ -55,9 +54,10 @@ def _flow(line: str, numbers: dict[int, str]) -> str:
 
 
 async def _ovs(cluster: Cluster, *command: str) -> str:
-    environment = processes.environment(cluster.cloud.machine.rundir, os.environ)
+    switch = cluster.built.layout.folder("switch")
+    environment = processes.environment(switch, os.environ)
     if command[0] == "ovs-vsctl":
-        command = ("ovs-vsctl", f"--db=unix:{cluster.cloud.machine.rundir}/db.sock", "--timeout=10", *command[1:])
+        command = ("ovs-vsctl", f"--db=unix:{switch}/db.sock", "--timeout=10", *command[1:])
     process = await asyncio.create_subprocess_exec(*command, env=environment, stdout=asyncio.subprocess.PIPE)
     words, _ = await process.communicate()
     assert process.returncode == 0, command

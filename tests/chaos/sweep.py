@@ -83,13 +83,13 @@ class Sweep:
         run = self.run
         told = run.feed.tellers.get((server, Hop.TOLD))
         for part in VICTIMS["network API"]:
-            if told is not None and run.cluster.served[part].log == told:
+            if told is not None and run.cluster.built.layout.log(part) == told:
                 return part
         takers = await run.audit.takers()
         if takers:
             ends = other_ends(takers)
             for part in VICTIMS["network API"]:
-                if run.cluster.served[part].process.pid in ends:
+                if ends & set(run.cluster.pids(part)):
                     return part
         return VICTIMS["network API"][len(run.asked) % 2]
 

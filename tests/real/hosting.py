@@ -37,7 +37,6 @@ class Cloud:
     spread: Spread
     machine: Machine
     database: Server
-    broker: PrivateBroker
     apis_file: Path
     host_file: Path
 
@@ -92,7 +91,7 @@ async def a_cloud() -> AsyncIterator[Cloud]:
             (machine.place / folder).mkdir()
             os.chown(machine.place / folder, uid, gid)
             (machine.place / folder).chmod(0o2770)
-        yield Cloud(cloud, machine, database, broker, apis, host)
+        yield Cloud(cloud, machine, database, apis, host)
 
 
 def _of_the_machine(machine: Machine, bus: str) -> dict[str, str]:

@@ -72,9 +72,10 @@ def test_a_sound_run_has_no_violations() -> None:
 
 
 def test_a_boot_that_is_not_active_is_lost() -> None:
-    found = judged(story(server(Life(VmState.BUILDING, None, PowerState.NOSTATE))))
+    plugged = Fact(Hop.PLUGGED, NOW, 0.0, "compute", server=ID, generation=Generation("g1"))
+    found = judged(story(server(Life(VmState.BUILDING, None, PowerState.NOSTATE)), facts={ID: (plugged,)}))
     [what] = found.lost_boots
-    assert "is building, not ACTIVE" in what
+    assert what == f"server {ID} is building, not ACTIVE; its last hop: plugged"
 
 
 def test_a_boot_without_a_working_address_is_lost() -> None:
