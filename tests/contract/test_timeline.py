@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from structlog.testing import capture_logs
 
-from moorage.adapters.buffered.timeline import QUEUE, BufferedTimeline
+from moorage.adapters.buffered.timeline import GATHER, QUEUE, BufferedTimeline
 from moorage.adapters.memory.bus import MemoryBus
 from moorage.domain.errors import Unavailable
 from moorage.domain.hops import Fact, Hop
@@ -53,6 +53,33 @@ async def test_closing_returns_when_the_last_facts_are_kept(bus: MemoryBus) -> N
             timeline.tell(fact(number))
         await timeline.close()
         assert numbers == list(range(1200))
+
+
+async def test_what_is_being_sent_when_its_sender_is_cancelled_is_sent_all_the_same() -> None:
+    class Slow(MemoryBus):
+        async def cast(self, queue: str, message: Message) -> None:
+            await asyncio.get_running_loop().create_future()
+
+    bus = Slow()
+    timeline = BufferedTimeline(bus)
+    async with kept(bus) as numbers, asyncio.TaskGroup() as group:
+        running = group.create_task(timeline.run())
+        timeline.tell(fact(1))
+        await asyncio.sleep(2 * GATHER)  # it is on its way
+        running.cancel()
+        timeline.tell(fact(2))
+        await timeline.close()
+        assert numbers == [1, 2]
+
+
+async def test_closing_tries_again_while_it_has_time(bus: MemoryBus) -> None:
+    timeline = BufferedTimeline(bus)
+    timeline.tell(fact(1))
+    async with kept(bus) as numbers, asyncio.TaskGroup() as group:
+        group.create_task(bus.interrupt(0.15))
+        await asyncio.sleep(0)
+        await timeline.close()
+        assert numbers == [1]
 
 
 async def test_closing_is_bounded_where_nobody_keeps_facts(bus: MemoryBus) -> None:

@@ -3,6 +3,7 @@
 import asyncio
 from collections import deque
 from collections.abc import Awaitable, Callable
+from itertools import islice
 from typing import Never
 
 import structlog
@@ -18,6 +19,7 @@ log = structlog.get_logger(__name__)
 QUEUE = "timeline"
 GATHER = 0.05  # seconds that facts are gathered, so that a boot under way is not interrupted by their keeping
 AGAIN = 1.0  # seconds until facts that could not be sent are sent again
+CLOSING_AGAIN = 0.1  # seconds, likewise, when time is short
 BATCH = 500  # facts in one message
 
 
@@ -29,6 +31,7 @@ class BufferedTimeline:
         self._size = size
         self._facts: deque[Fact] = deque()
         self._is_filled = asyncio.Event()
+        self._sending = asyncio.Lock()
         self._is_sending_well = True
         self._logged = 0  # of those dropped
         self.dropped = 0
@@ -54,25 +57,30 @@ class BufferedTimeline:
         try:
             async with asyncio.timeout(within):
                 await self._send(self._call)
+                while self._facts:
+                    await asyncio.sleep(CLOSING_AGAIN)
+                    await self._send(self._call)
         except TimeoutError:
             log.warning("the last facts have not been kept in time", waiting=len(self._facts))
         self._say_what_was_dropped()
 
     async def _send(self, send: Callable[[Facts], Awaitable[None]]) -> None:
+        """Facts go when they were taken, and not before: whoever sends may be cancelled meanwhile."""
         self._say_what_was_dropped()
-        while self._facts:
-            batch = [self._facts.popleft() for _ in range(min(BATCH, len(self._facts)))]
-            try:
-                await send(Facts(facts=tuple(map(to_wire, batch))))
-            except Unavailable as error:
-                if self._is_sending_well:
-                    log.warning("facts cannot be sent; they wait", error=str(error), facts=len(batch))
-                self._is_sending_well = False
-                self._facts.extendleft(reversed(batch))
-                self._make_room()
-                self._is_filled.set()
-                return
-            self._is_sending_well = True
+        async with self._sending:
+            while self._facts:
+                batch, dropped = list(islice(self._facts, BATCH)), self.dropped
+                try:
+                    await send(Facts(facts=tuple(map(to_wire, batch))))
+                except Unavailable as error:
+                    if self._is_sending_well:
+                        log.warning("facts cannot be sent; they wait", error=str(error), facts=len(batch))
+                    self._is_sending_well = False
+                    self._is_filled.set()
+                    return
+                self._is_sending_well = True
+                for _ in range(len(batch) - (self.dropped - dropped)):  # the others went to make room meanwhile
+                    self._facts.popleft()
 
     async def _cast(self, message: Facts) -> None:
         await self._bus.cast(QUEUE, message)
