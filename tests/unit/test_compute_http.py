@@ -436,6 +436,18 @@ async def test_an_admin_may_say_what_state_a_server_is_in() -> None:
         await compute.until_gone(server)
 
 
+async def test_a_server_is_deleted_by_force_too_and_nothing_is_restored() -> None:
+    async with cloud("h1") as compute:
+        server = await compute.boot()
+        await compute.until(server, "ACTIVE")
+        path = f"/v2.1/servers/{server}/action"
+        refused = await compute.call("POST", path, {"restore": None})
+        assert (refused.status_code, "vm_state active" in refused.text) == (409, True)
+        assert (await compute.call("POST", path, {"forceDelete": None})).status_code == 202
+        await compute.until_gone(server)
+        assert (await compute.call("POST", path, {"restore": None})).status_code == 404
+
+
 async def test_the_console_is_read_from_the_host() -> None:
     async with cloud("h1") as compute:
         server = await compute.boot()

@@ -9,7 +9,7 @@ from moorage.compute_api.http.servers import seen
 from moorage.compute_api.service import ComputeApiService
 from moorage.compute_api.view import As
 from moorage.compute_api.wanted import number
-from moorage.domain.errors import Invalid
+from moorage.domain.errors import Conflict, Invalid
 from moorage.domain.server import ServerEvent
 from moorage.kit.web import Request, Response, send, send_nothing
 from moorage.wire.compute import ConsoleLength, Lock, NamedGroup, Reboot, Rebuild, ResetState
@@ -65,6 +65,15 @@ class Actions:
         response.set_header("Location", eye.links(f"servers/{server}")[0]["href"])
         send(response, {"server": view}, 202)
 
+    async def force_delete(self, request: Request, response: Response, server: str, _: Any) -> None:
+        """As DELETE: nothing here is deleted softly."""
+        await self.service.acting.delete(server, caller_of(request), id_of(request))
+        send_nothing(response, 202)
+
+    async def restore(self, request: Request, response: Response, server: str, _: Any) -> None:
+        row = await self.service.acting.own(server, caller_of(request))
+        raise Conflict(f"Cannot 'restore' instance {row.id} while it is in vm_state {row.life.vm}")
+
     async def _do(self, event: ServerEvent, request: Request, response: Response, server: str) -> None:
         await self.service.acting.do(server, event, caller_of(request), id_of(request))
         send_nothing(response, 202)
@@ -107,6 +116,8 @@ class Actions:
 ACTS: Mapping[str, Act] = {
     "reboot": Actions.reboot,
     "rebuild": Actions.rebuild,
+    "forceDelete": Actions.force_delete,
+    "restore": Actions.restore,
     "addSecurityGroup": Actions.add_group,
     "removeSecurityGroup": Actions.remove_group,
     "lock": Actions.lock,
