@@ -369,6 +369,13 @@ def test_a_user_sees_no_hosts(client: Session) -> None:
     assert client.json("network", "agent", "list") == []
 
 
+def test_an_admin_sets_a_quota(client: Session) -> None:
+    set_it = ("quota", "set", "--instances", "7", "--ports", "70", "--force", "service")
+    client.do(*set_it, cloud="moorage-admin")
+    quota = values(client.admin("quota", "show", "service"), "Resource", "Limit")
+    assert (quota["instances"], quota["ports"]) == (7, 70)
+
+
 def test_zones_quotas_and_limits_are_shown(client: Session, server: str) -> None:
     assert client.json("availability", "zone", "list") == [{"Zone Name": "nova", "Zone Status": "available"}]
     quota = values(client.json("quota", "show"), "Resource", "Limit")

@@ -53,4 +53,5 @@ def test_what_is_not_offered_yet_is_told_as_such(client: Session) -> None:
     client.until("ACTIVE", server)
     assert "'shelve' is not offered here" in client.run("server", "shelve", server).message
     assert "There are no routers here" in client.run("router", "create", "r").message
+    assert "POST is not offered at" in client.run("aggregate", "create", "a", cloud="moorage-admin").message
     client.do("server", "delete", server)

@@ -132,6 +132,7 @@ async def fill_network(store: Store) -> None:
         NETWORK, PROJECT, "net", (Segment(id="segment"),), NOW, NOW, "a network", shared=True, tags=("t",)
     )
     await store.create_networks([network])
+    await store.set_quotas(PROJECT, {"port": 8})
     subnet = Subnet(
         SubnetId("sub1"),
         NETWORK,

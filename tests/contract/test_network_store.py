@@ -16,7 +16,7 @@ from moorage.adapters.database.engine import Database
 from moorage.adapters.database.network import SqlNetworkStore
 from moorage.adapters.database.network_tables import NETWORK, PortRow
 from moorage.domain.agent import Agent
-from moorage.domain.errors import Conflict, Invalid, MoorageError, NotFound, Stale
+from moorage.domain.errors import Conflict, Exhausted, Invalid, MoorageError, NotFound, Stale
 from moorage.domain.events import EventName, Judgement, Verdict, judge
 from moorage.domain.ids import HostName, NetworkId, PortId, ProjectId, SubnetId
 from moorage.domain.ipam import AddressWanted
@@ -96,6 +96,36 @@ async def drain(store: SqlNetworkStore) -> list[EventName]:
         names += [item.event.name for item in items]
         await store.settle([judge(item, 200, NOW) for item in items], NOW)
     return names
+
+
+# ---- quotas
+
+
+async def test_limits_are_set_for_a_project_one_by_one_and_forgotten_together(store: SqlNetworkStore) -> None:
+    await store.set_quotas(DEMO, {"port": 1, "subnet": 2})
+    await store.set_quotas(DEMO, {"subnet": -1})
+    assert await store.quotas_of(DEMO) == {"port": 1, "subnet": -1}
+    assert await store.quotas() == {DEMO: {"port": 1, "subnet": -1}}
+    for _ in range(2):
+        await store.clear_quotas(DEMO)
+        assert (await store.quotas_of(DEMO), await store.quotas()) == ({}, {})
+
+
+async def test_nobody_makes_more_than_the_project_may_have(store: SqlNetworkStore) -> None:
+    await store.set_quotas(DEMO, {"network": 1, "subnet": 1, "port": 2})
+    with pytest.raises(Exhausted) as refused:
+        await store.create_networks([network("n1"), network("n2")])
+    assert refused.value.kind == "OverQuota"
+    assert await store.networks(None) == []
+    await store.create_networks([network("n1"), network("n9", ProjectId("another"))])
+    await store.create_subnets([subnet()])
+    with pytest.raises(Exhausted):
+        await store.create_subnets([subnet("s2", "10.0.1.0/29")])
+    await store.create_ports([numbered(1)])
+    with pytest.raises(Exhausted):
+        await store.create_ports([numbered(2), numbered(3)])
+    await store.create_ports([numbered(2)])
+    await store.create_ports([numbered(4, device_owner="network:dhcp")])  # which nobody has asked for
 
 
 # ---- ports

@@ -75,6 +75,36 @@ async def test_the_default_group_is_made_once_with_its_four_rules() -> None:
     assert (await rig.ask("DELETE", f"/v2.0/security-groups/{group['id']}")).status == 409
 
 
+async def test_an_admin_sets_quotas_and_they_hold() -> None:
+    rig = make_rig()
+    path = f"/v2.0/quotas/{DEMO}"
+    limits = {"quota": {"security_group": 2, "security_group_rule": "9", "router": 3, "tenant_id": DEMO}}
+    assert (await rig.ask("PUT", path, limits)).status == 403
+    changed = await rig.ask("PUT", path, limits, by="admin")
+    for quota in (changed.json["quota"], (await rig.ask("GET", path)).json["quota"]):
+        told = (quota["security_group"], quota["security_group_rule"], quota["router"], quota["port"])
+        assert told == (2, 9, 3, -1)
+    [listed] = (await rig.ask("GET", "/v2.0/quotas", by="admin")).json["quotas"]
+    assert (listed["project_id"], listed["security_group"]) == (DEMO, 2)
+    assert (await rig.ask("GET", f"{path}/default")).json["quota"]["security_group"] == -1
+    group = await rig.make("security_group", name="web")  # beside the default group
+    refused = await rig.ask("POST", "/v2.0/security-groups", {"security_group": {"name": "one too many"}})
+    assert (refused.status, refused.json["NeutronError"]["type"]) == (409, "OverQuota")
+    rule = {"security_group_id": group["id"], "direction": "ingress", "protocol": "tcp"}
+    statuses = [
+        (await rig.ask("POST", "/v2.0/security-group-rules", {"security_group_rule": {**rule, **ports}})).status
+        for ports in ({"port_range_min": number, "port_range_max": number} for number in range(1, 6))
+    ]
+    assert statuses == [201, 201, 201, 409, 409]  # each group had some
+    details = (await rig.ask("GET", f"{path}/details")).json["quota"]
+    assert details["security_group"] == {"limit": 2, "used": 2, "reserved": 0}
+    for wrong in ({"port": -2}, {"port": "x"}, {"apples": 1}):
+        assert (await rig.ask("PUT", path, {"quota": wrong}, by="admin")).status == 400
+    assert (await rig.ask("DELETE", path)).status == 403
+    assert (await rig.ask("DELETE", path, by="admin")).status == 204
+    await rig.make("security_group", name="one more")
+
+
 async def test_every_group_is_stateful_and_one_that_shall_not_be_is_refused() -> None:
     rig = make_rig()
     group = await rig.make("security_group", name="web", stateful=True)

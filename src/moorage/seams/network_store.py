@@ -178,6 +178,20 @@ class NetworkStore(Protocol):
     async def hosts_using(self, groups: Collection[str]) -> AbstractSet[HostName]:
         """The hosts of ports that are in one of these groups, or in one of which a rule names one of them as remote."""
 
+    # ---- quotas: whoever makes more than a project may have is told Exhausted (OverQuota), and makes none
+
+    async def quotas(self) -> Mapping[ProjectId, Mapping[str, int]]:
+        """The limits that were set, by project."""
+
+    async def quotas_of(self, project: ProjectId) -> Mapping[str, int]:
+        """The limits that were set for this project, by their names in the API."""
+
+    async def set_quotas(self, project: ProjectId, limits: Mapping[str, int]) -> None:
+        """Set these, leave the others. -1 is no limit."""
+
+    async def clear_quotas(self, project: ProjectId) -> None:
+        """Forget all that were set. Repeatable."""
+
     # ---- agents
 
     async def hear(self, agent: Agent) -> None:

@@ -142,6 +142,26 @@ class AgentEdit(Body, kw_only=True):
     description: Name | UnsetType | None = UNSET
 
 
+Limit = Annotated[int, Meta(ge=-1, le=2**31 - 1)]
+
+
+class QuotaEdit(Body, kw_only=True):
+    """Limits by resource; of the project's id nothing is taken: the URL says whose they are."""
+
+    network: Limit | UnsetType = UNSET
+    subnet: Limit | UnsetType = UNSET
+    port: Limit | UnsetType = UNSET
+    security_group: Limit | UnsetType = UNSET
+    security_group_rule: Limit | UnsetType = UNSET
+    router: Limit | UnsetType = UNSET
+    floatingip: Limit | UnsetType = UNSET
+    subnetpool: Limit | UnsetType = UNSET
+    rbac_policy: Limit | UnsetType = UNSET
+    project_id: str | UnsetType = UNSET
+    tenant_id: str | UnsetType = UNSET
+    force: bool | UnsetType = UNSET
+
+
 class TagsBody(Body, kw_only=True):
     tags: list[Annotated[str, Meta(min_length=1, max_length=255)]]
 

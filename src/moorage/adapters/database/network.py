@@ -13,6 +13,7 @@ from sqlalchemy.orm import Session
 from moorage.adapters.database import network_groups as group_work
 from moorage.adapters.database import network_outbox as outbox_work
 from moorage.adapters.database import network_ports as port_work
+from moorage.adapters.database import network_quotas as quota_work
 from moorage.adapters.database import network_subnets as subnet_work
 from moorage.adapters.database.engine import Database
 from moorage.adapters.database.network_ports import Writing
@@ -207,6 +208,22 @@ class SqlNetworkStore:
 
     async def hosts_using(self, groups: Collection[str]) -> AbstractSet[HostName]:
         return await self._run("reading hosts", partial(group_work.hosts_using, groups=groups))
+
+    # ---- quotas
+
+    async def quotas(self) -> Mapping[ProjectId, Mapping[str, int]]:
+        found = await self._run("reading quotas", quota_work.quotas)
+        return {ProjectId(project): own for project, own in found.items()}
+
+    async def quotas_of(self, project: ProjectId) -> Mapping[str, int]:
+        return await self._run(f"reading quotas of {project}", partial(quota_work.quotas_of, project=project))
+
+    async def set_quotas(self, project: ProjectId, limits: Mapping[str, int]) -> None:
+        work = partial(quota_work.change, project=project, limits=limits)
+        await self._run(f"setting quotas of {project}", work)
+
+    async def clear_quotas(self, project: ProjectId) -> None:
+        await self._run(f"clearing quotas of {project}", partial(quota_work.clear, project=project))
 
     # ---- agents
 

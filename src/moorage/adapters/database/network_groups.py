@@ -10,6 +10,7 @@ from sqlalchemy import bindparam, delete, or_, select
 from sqlalchemy.orm import Session
 
 from moorage.adapters.database.network_ports import check_revision
+from moorage.adapters.database.network_quotas import require_room
 from moorage.adapters.database.network_tables import GroupRow, MembershipRow, PortRow, RuleRow, decoded, encoded
 from moorage.domain.errors import Conflict, NotFound
 from moorage.domain.ids import HostName, NetworkId, ProjectId
@@ -20,6 +21,8 @@ def create(session: Session, group: SecurityGroup) -> SecurityGroup:
     default_of = group.project_id if group.name == DEFAULT else None
     if default_of is not None and default(session, default_of) is not None:
         raise Conflict("Default security group already exists.", kind="SecurityGroupDefaultAlreadyExists")
+    if default_of is None:  # which each project has, whatever it may have
+        require_room(session, "security_group", [group.project_id])
     document = encoded(replace(group, rules=()))
     session.add(GroupRow(id=group.id, project=group.project_id, default_of=default_of, document=document))
     session.flush()
@@ -70,6 +73,7 @@ def remove(session: Session, group: str, if_revision: int | None) -> None:
 
 
 def create_rules(session: Session, now: datetime, rules: Sequence[SecurityGroupRule]) -> None:
+    require_room(session, "security_group_rule", [rule.project_id for rule in rules])
     session.execute(_LOCK, {"groups": [rule.group_id for rule in rules]})
     for rule in rules:
         row = _row(session, rule.group_id)

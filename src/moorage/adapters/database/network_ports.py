@@ -12,6 +12,7 @@ from sqlalchemy import Select, Table, bindparam, delete, insert, select, update
 from sqlalchemy.orm import InstrumentedAttribute, Session
 
 from moorage.adapters.database import network_outbox as outbox
+from moorage.adapters.database.network_quotas import require_room
 from moorage.adapters.database.network_tables import (
     AllocationRow,
     GroupRow,
@@ -158,6 +159,9 @@ def lock_subnets_of(session: Session, port: PortId) -> None:
 
 
 def create_all(writing: Writing, ports: Sequence[NewPort]) -> list[Port]:
+    # the network's own ports are nobody's wish
+    own = [new.port.project_id for new in ports if not new.port.device_owner.startswith("network:")]
+    require_room(writing.session, "port", own)
     networks = {new.port.network_id for new in ports}
     if len(networks) > 1:  # all at once, in their order: each by itself might wait for one that waits for us
         writing.session.execute(_SUBNETS_OF_MANY, {"networks": list(networks)})

@@ -10,6 +10,7 @@ from sqlalchemy import Select, bindparam, delete, or_, select
 from sqlalchemy.orm import Session
 
 from moorage.adapters.database.network_ports import Stored, Writing, check_revision, remove, stored, write, write_each
+from moorage.adapters.database.network_quotas import require_room
 from moorage.adapters.database.network_tables import AllocationRow, NetworkRow, SubnetRow, decoded, encoded
 from moorage.domain.dhcp import dhcp_unneeded
 from moorage.domain.errors import Conflict, NotFound
@@ -23,6 +24,7 @@ DHCP_OWNER = "network:dhcp"
 
 
 def create_networks(session: Session, networks: Sequence[Network]) -> None:
+    require_room(session, "network", [network.project_id for network in networks])
     for network in networks:
         session.add(
             NetworkRow(id=network.id, project=network.project_id, is_shared=network.shared, document=encoded(network))
@@ -85,6 +87,7 @@ def remove_network(writing: Writing, network: NetworkId, if_revision: int | None
 
 
 def create_subnets(session: Session, now: datetime, subnets: Sequence[Subnet]) -> None:
+    require_room(session, "subnet", [subnet.project_id for subnet in subnets])
     session.execute(_LOCK_NETWORKS, {"ids": [subnet.network_id for subnet in subnets]})
     for subnet in subnets:
         check_no_overlap(IPv4Network(subnet.cidr), _subnets_of(session, subnet.network_id))

@@ -94,6 +94,15 @@ class AgentRow(Tables):
     document: Mapped[bytes] = mapped_column(LargeBinary)
 
 
+class QuotaRow(Tables):
+    """The most that a project may have of one kind; -1 is no limit."""
+
+    __tablename__ = "quotas"
+    project: Mapped[str] = mapped_column(primary_key=True)
+    name: Mapped[str] = mapped_column(primary_key=True)
+    value: Mapped[int] = mapped_column(BigInteger)
+
+
 class OutboxRow(Tables):
     """News that is not delivered yet. `due` is in µs since 1970, 0 for at once; `taken_by` is a notifier's bell."""
 
@@ -115,7 +124,7 @@ class DeadRow(Tables):
     document: Mapped[bytes] = mapped_column(LargeBinary)
 
 
-NETWORK = Schema("network", Tables.metadata, head="0002", first_mark=1420512414)
+NETWORK = Schema("network", Tables.metadata, head="0003", first_mark=1420512414)
 
 
 def encoded(value: Any) -> bytes:

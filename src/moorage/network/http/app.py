@@ -12,8 +12,9 @@ from moorage.domain.security_group import SecurityGroup, SecurityGroupRule
 from moorage.kit import web
 from moorage.network.http.bindings import Bindings
 from moorage.network.http.dead_events import DeadEvents
-from moorage.network.http.fixed import Agents, Extensions, Quotas, Versions, Zones
+from moorage.network.http.fixed import Agents, Extensions, Versions, Zones
 from moorage.network.http.listing import Query
+from moorage.network.http.quotas import AllQuotas, Quotas
 from moorage.network.http.resource import EmptyList, Kind, Resource
 from moorage.network.http.tags import Tags
 from moorage.network.http.views import group_view, network_view, port_view, rule_view, subnet_view
@@ -61,7 +62,8 @@ def make_app(service: NetworkService, verifier: TokenVerifier) -> App:
     _add(app, "routers", EmptyList("router", "routers"))
     quotas = Quotas(service)
     app.add_route("/v2.0/quotas/{project}", quotas)
-    app.add_route("/v2.0/quotas/{project}/default", quotas)
+    app.add_route("/v2.0/quotas", AllQuotas(service))
+    app.add_route("/v2.0/quotas/{project}/default", quotas, suffix="default")
     app.add_route("/v2.0/quotas/{project}/details", quotas, suffix="details")
     app.add_route("/v2.0/quotas/{project}/details.json", quotas, suffix="details")
     app.add_route("/v2.0/availability_zones", Zones())

@@ -1,11 +1,10 @@
 """What is the same for everybody, or nearly: versions, extensions, quotas, zones, agents."""
 
 from collections.abc import Sequence
-from typing import Any, Protocol
+from typing import Any
 
 from moorage.domain.agent import Agent
 from moorage.domain.errors import NotFound
-from moorage.domain.ids import ProjectId
 from moorage.kit.web import Request, Response, body_of, root_url, send, send_nothing
 from moorage.network.http import listing
 from moorage.network.http.resource import caller_of, query_of
@@ -43,18 +42,6 @@ RESOURCES = {
     "agent": "agents",
     "quota": "quotas",
 }
-UNLIMITED = -1
-QUOTAS = (
-    "network",
-    "subnet",
-    "port",
-    "security_group",
-    "security_group_rule",
-    "router",
-    "floatingip",
-    "subnetpool",
-    "rbac_policy",
-)
 
 
 class Versions:
@@ -95,48 +82,6 @@ def _extension(alias: str) -> dict[str, Any]:
         "updated": "2026-01-01T00:00:00-00:00",
         "links": [],
     }
-
-
-class Quotas:
-    """Nothing is limited; what is used is counted."""
-
-    def __init__(self, service: NetworkService) -> None:
-        self._service = service
-
-    async def on_get(self, request: Request, response: Response, project: str) -> None:
-        _require_own(request, project)
-        send(response, {"quota": dict.fromkeys(QUOTAS, UNLIMITED)})
-
-    async def on_get_details(self, request: Request, response: Response, project: str) -> None:
-        _require_own(request, project)
-        caller, store = caller_of(request), self._service.store
-        seen_by = caller.project if caller.project == project else None
-        groups = await store.groups(seen_by)
-        used = {
-            "network": _count(project, await store.networks(seen_by)),
-            "subnet": _count(project, await store.subnets(seen_by)),
-            "port": _count(project, await store.ports(seen_by)),
-            "security_group": _count(project, groups),
-            "security_group_rule": _count(project, [rule for group in groups for rule in group.rules]),
-        }
-        details = {name: {"limit": UNLIMITED, "used": used.get(name, 0), "reserved": 0} for name in QUOTAS}
-        send(response, {"quota": details})
-
-
-class _Owned(Protocol):
-    @property
-    def project_id(self) -> ProjectId: ...
-
-
-def _count(project: str, things: Sequence[_Owned]) -> int:
-    return sum(thing.project_id == project for thing in things)
-
-
-def _require_own(request: Request, project: str) -> None:
-    """Members may read their own project's quotas."""
-    caller = caller_of(request)
-    if project != caller.project:
-        caller.require_admin("get_quota")
 
 
 class Agents:
