@@ -165,3 +165,10 @@ async def test_a_broker_that_is_killed_under_boots_costs_no_boot(up: Shell) -> N
     while mentioning(broker) and time.monotonic() < until:
         time.sleep(0.02)
     assert mentioning(broker) == []
+
+
+def test_the_demo_on_servers_of_its_own_leaves_neither(shell: Shell) -> None:
+    result = shell.json("demo", "--host-kind", "simulated", "--bus", "rabbitmq", "--database", "postgresql")
+    assert result["server_status"] == "ACTIVE"
+    assert {hop["hop"] for hop in result["hops"] if "bus" in hop} == {"bound", "seen", "ready", "heard", "woken"}
+    assert not shell.left()

@@ -153,10 +153,12 @@ async def test_a_broker_that_dies_just_after_it_has_made_a_queue_harms_nothing(m
         await asyncio.sleep(0.3)
         with pytest.raises(Unavailable, match="nobody has served"):
             await bus.cast(QUEUE, DoJob(server="too early"))
+        assert bus.not_served() == [QUEUE]
         back = bus.reconnects()
         await asyncio.to_thread(restart, mortal)
         await anext(back)
         await answers(bus, within=50)
+        assert bus.not_served() == []
         await bus.cast(QUEUE, DoJob(server="s"))
         await receiver.has(["s"])
         server.cancel()

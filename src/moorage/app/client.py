@@ -189,6 +189,15 @@ class Client:
         raise NotFound(f"there is no {kind.removesuffix('s')} '{name_or_id}'")
 
 
+async def is_ready(url: str) -> bool:
+    """Whether the process that listens there says so of itself."""
+    try:
+        async with aiohttp.request("GET", f"{url}/readyz", timeout=aiohttp.ClientTimeout(CALL_TIMEOUT)) as answer:
+            return answer.status == 200
+    except (aiohttp.ClientError, TimeoutError):
+        return False
+
+
 @asynccontextmanager
 async def logged_in(account: Account) -> AsyncIterator[Client]:
     """A client of this account, logged in. Raises Unauthorized, Unavailable."""

@@ -1,7 +1,7 @@
 """The bus on RabbitMQ: one connection a process, made again for ever."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, field
 from typing import Never
 
@@ -40,6 +40,7 @@ class RabbitBus:
     _times: int = 0  # that it has connected
     _next: asyncio.Event = field(default_factory=asyncio.Event, repr=False)  # set at the next time
     _is_told: bool = False  # that it is lost
+    _servings: dict[str, Serving] = field(default_factory=dict, repr=False)
 
     async def run(self) -> Never:
         """Keep connected until cancelled."""
@@ -60,6 +61,10 @@ class RabbitBus:
     @property
     def is_connected(self) -> bool:
         return self._link is not None and not self._link.lost.done()
+
+    def not_served(self) -> Sequence[str]:
+        """The queues that shall be served, and are not just now: a new one has to settle."""
+        return [queue for queue, serving in self._servings.items() if not serving.is_served]
 
     async def connected(self) -> None:
         """Returns once there is a connection."""
@@ -97,7 +102,7 @@ class RabbitBus:
     async def serve(self, queue: str, handler: Handler) -> Never:
         async with asyncio.TaskGroup() as group:
             own = Ways(size=self.size, at_once=self.at_once, settle=self.settle)
-            serving = Serving(queue, handler, own, group)
+            serving = self._servings[queue] = Serving(queue, handler, own, group)
             try:
                 while True:
                     link = await self._linked()
@@ -108,6 +113,7 @@ class RabbitBus:
                             log.warning("a queue is not served; trying again", queue=queue, error=error.message)
                             await asyncio.sleep(FIRST_PAUSE if isinstance(error, NotFound) else LONGEST_PAUSE)
             finally:
+                del self._servings[queue]
                 serving.end()
         raise AssertionError("a queue's loop ended")
 

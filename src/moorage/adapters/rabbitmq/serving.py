@@ -104,6 +104,7 @@ class Serving:
         self._group = group
         self._context = contextvars.copy_context()
         self._is_ending = False
+        self.is_served = False  # what is sent to the queue comes to us
 
     def end(self) -> None:
         """Take nothing more; what is in hand is given back by whoever cancels the group."""
@@ -139,8 +140,10 @@ class Serving:
                 await self._unmade(link)
                 raise Unavailable("the queue gives nothing out") from None
             await link.do(under.queue_bind(self._queue, self._crossing.exchange, self._crossing.routing_key))
+            self.is_served = True
             await asyncio.wait([over])
         finally:
+            self.is_served = False
             end("no longer served")
             link.forget(channel.close())  # what is in hand goes back to the queue
         if not link.lost.done():

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from moorage.adapters.database.sqlite import open_sqlite
 from moorage.adapters.ovsdb.switch import OvsSwitch
 from moorage.adapters.world.living import reach
-from moorage.app.client import Client, logged_in
+from moorage.app.client import Client, is_ready, logged_in
 from moorage.app.clouds_yaml import ADMIN, MEMBER, account_of
 from moorage.app.cluster.building import LOOK_EVERY, READY_WITHIN, Cluster, built
 from moorage.app.cluster.furnishing import furnish
@@ -110,7 +110,7 @@ async def start_cluster(settings: CloudSettings, say: Callable[[str], None]) -> 
 async def ready_to_boot(settings: CloudSettings, layout: Layout) -> None:
     """Returns when the host has been heard, and there is something to boot from. Raises Unavailable."""
     async with _logged_in(layout, ADMIN) as admin, _logged_in(layout, MEMBER) as member:
-        await _heard(admin)
+        await _heard(admin, layout)
         await furnish(admin, member, settings)
 
 
@@ -156,10 +156,12 @@ def _logged_in(layout: Layout, who: str) -> AbstractAsyncContextManager[Client]:
     return logged_in(account_of(layout.url("identity"), layout.credentials[who]))
 
 
-async def _heard(admin: Client) -> None:
-    """Returns when servers can be booted: compute and agent have been heard. Raises Unavailable."""
+async def _heard(admin: Client, layout: Layout) -> None:
+    """Returns when servers can be booted: compute and agent have been heard, and hear. Raises Unavailable."""
 
     async def look() -> bool | None:
+        if not all([await is_ready(layout.url(process)) for process in layout.ports]):
+            return None
         computes, agents = await admin.services(), await admin.agents()
         is_so = any(one["state"] == "up" for one in computes) and any(one["alive"] for one in agents)
         return True if is_so else None

@@ -27,7 +27,9 @@ async def opened(settings: BusSettings, tls: TlsSettings) -> AsyncIterator[Opene
     bus = RabbitBus(rabbit_settings(settings, tls))
 
     async def reasons() -> Sequence[str]:
-        return [] if bus.is_connected else ["the bus is not connected"]
+        if not bus.is_connected:
+            return ["the bus is not connected"]
+        return [f"queue {queue} is not served yet" for queue in bus.not_served()]
 
     yield OpenedBus(bus, [("bus", bus.run)], reasons)
 
