@@ -6,6 +6,7 @@ import json
 import random
 import shutil
 import sys
+import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -15,11 +16,12 @@ from tests.chaos.plan import plan
 from tests.chaos.report import as_json, table, violations
 from tests.chaos.run import a_run
 from tests.chaos.schedule import Schedule
-from tests.chaos.sweep import sweep
+from tests.chaos.sweep import UNHURT, sweep
 
+from moorage.app.logs import logging_to
 from moorage.domain.hops import Hop
 
-BOOTS, FEW_BOOTS = 60, 6
+BOOTS, FEW_BOOTS = 60, 4
 
 
 def arguments(words: Sequence[str]) -> argparse.Namespace:
@@ -59,7 +61,7 @@ async def chaos(options: argparse.Namespace) -> int:
     cells = options.cell or (SHORT if options.short else ALL)
     print(f"seed {seed}", flush=True)
     async with a_run() as run:
-        done = await sweep(run, cells, say)
+        done = await sweep(run, cells, say, unhurt=1 if options.short else UNHURT)
         if boots:
             schedule = plan(seed, boots)
             print(f"{boots} servers live among {len(schedule.deaths)} deaths", flush=True)
@@ -79,5 +81,11 @@ async def chaos(options: argparse.Namespace) -> int:
     return 1 if violations(done, verdict) else 0
 
 
+def main() -> int:
+    options = arguments(sys.argv[1:])
+    with tempfile.TemporaryDirectory() as folder, logging_to(Path(folder, "chaos.log")):
+        return asyncio.run(chaos(options))
+
+
 if __name__ == "__main__":
-    sys.exit(asyncio.run(chaos(arguments(sys.argv[1:]))))
+    sys.exit(main())

@@ -10,6 +10,7 @@ import asyncpg.exceptions
 import msgspec
 from tests.chaos.evidence import Appended, PortWrite, Removed
 
+from moorage.adapters.database.times import moment
 from moorage.domain.events import DeadEvent, OutboxItem
 from moorage.domain.ids import ServerId
 from moorage.domain.port import Port
@@ -97,6 +98,12 @@ class Audit:
     async def server(self, server: str) -> Server | None:
         rows = await self._documents("SELECT document FROM compute.servers WHERE id = $1", server)
         return _decoded(rows[0], Server) if rows else None
+
+    async def told(self, server: str) -> dict[str, datetime]:
+        """When the timeline first has each fact of a server."""
+        facts = "SELECT what, min(wall) AS wall FROM timeline.facts WHERE server = $1 GROUP BY what"
+        async with self._connected() as connection:
+            return {row["what"]: moment(int(row["wall"])) for row in await connection.fetch(facts, server)}
 
     async def dead(self) -> list[DeadEvent]:
         rows = await self._documents("SELECT document FROM network.dead_events ORDER BY id")

@@ -38,7 +38,6 @@ class Cell:
 ALL: Sequence[tuple[Hop, str]] = [(hop, victim) for hop in HOPS for victim in VICTIMS]
 SHORT: Sequence[tuple[Hop, str]] = [
     (Hop.BOUND, "ovsdb-server"),
-    (Hop.SEEN, "agent"),
     (Hop.READY, "notifier"),
     (Hop.READY, "PostgreSQL"),
     (Hop.TOLD, "compute API"),

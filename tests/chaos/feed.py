@@ -49,8 +49,12 @@ class Feed:
                         return fact
                 await asyncio.sleep(0.002)
 
-    def first(self, server: str, hop: Hop) -> datetime | None:
-        return min((fact.wall for fact in self.facts.get(server, ()) if fact.what is hop), default=None)
+    def firsts(self, server: str) -> dict[str, datetime]:
+        """When each fact of a server was first told."""
+        found: dict[str, datetime] = {}
+        for fact in self.facts.get(server, ()):
+            found[fact.what] = min(fact.wall, found.get(fact.what, fact.wall))
+        return found
 
     def _take(self, line: dict[str, Any], log: Path) -> None:
         if line["event"] == "heard":

@@ -14,7 +14,10 @@ from moorage.domain.hops import HOPS, Hop
 from moorage.domain.ids import ServerId
 
 TRIES = 3  # for a cell whose kill did not fall where it should
-UNHURT = 3  # boots that nobody dies in: what a fault costs is measured by them
+UNHURT = 3  # boots that nobody dies in, by which is measured what a death costs
+
+
+Times = Mapping[str, datetime]  # when each hop of a boot was first told: by the timeline, or else by a dead one's log
 
 
 @dataclass(frozen=True)
@@ -50,11 +53,10 @@ class Sweep:
         restarted, answered = await asyncio.gather(self._restarted(parts), self._answered(server))
         restart = (restarted - killed).total_seconds()
         run.feed.look()
-        cell = Cell(
-            hop, victim, self._fell(server, hop, killed, dead), self._delay(server, hop, killed, answered), restart
-        )
+        times = {**run.feed.firsts(server), **await run.audit.told(server)}
+        delay = self._delay(times, hop, killed, answered)
         await run.clear(server)
-        return cell
+        return Cell(hop, victim, fell(times, hop, killed, dead), delay, restart)
 
     async def _restarted(self, parts: Sequence[str]) -> datetime:
         await asyncio.gather(*map(self.run.cluster.start, parts))
@@ -64,14 +66,8 @@ class Sweep:
         row = await self.run.ended(server)
         return None if row is None else await self.run.answers(row)
 
-    def _fell(self, server: str, hop: Hop, killed: datetime, dead: datetime) -> bool:
-        """Whether the timeline says that the kill fell after this hop and before the next."""
-        at = self.run.feed.first(server, hop)
-        after = None if hop is HOPS[-1] else self.run.feed.first(server, HOPS[HOPS.index(hop) + 1])
-        return at is not None and at <= killed and (after is None or dead <= after)
-
-    def _delay(self, server: str, hop: Hop, killed: datetime, answered: datetime | None) -> float | None:
-        ran = self.run.feed.first(server, Hop.RUNNING)
+    def _delay(self, times: Times, hop: Hop, killed: datetime, answered: datetime | None) -> float | None:
+        ran = times.get(Hop.RUNNING)
         if answered is None or ran is None:
             return None
         if hop is Hop.RUNNING:
@@ -94,6 +90,12 @@ class Sweep:
         return VICTIMS["network API"][len(run.asked) % 2]
 
 
+def fell(times: Times, hop: Hop, killed: datetime, dead: datetime) -> bool:
+    """Whether what was killed in this time fell after this hop and before the next."""
+    at, after = times.get(hop), None if hop is HOPS[-1] else times.get(HOPS[HOPS.index(hop) + 1])
+    return at is not None and at <= killed and (after is None or dead <= after)
+
+
 def other_ends(pids: Sequence[int]) -> set[int]:
     """The processes that hold the other ends of these processes' Unix sockets."""
     said = subprocess.run(["ss", "-xpH"], capture_output=True, text=True, check=True).stdout
@@ -106,11 +108,11 @@ def other_ends(pids: Sequence[int]) -> set[int]:
     return {pid for end in mine for pid in holders.get(end, ())}
 
 
-async def usual(run: Run) -> Usual:
+async def usual(run: Run, boots: int) -> Usual:
     """Boots that nobody dies in."""
     left: dict[Hop, list[timedelta]] = {hop: [] for hop in HOPS}
     answered: list[timedelta] = []
-    for _ in range(UNHURT):
+    for _ in range(boots):
         await run.calm()
         server = await run.ask()
         run.asked[ServerId(server)] = Asked(ServerId(server), "ACTIVE", is_single=True)
@@ -120,7 +122,7 @@ async def usual(run: Run) -> Usual:
         assert at is not None, f"server {server} does not boot when all is well"
         answered.append(at - ran)
         for hop in HOPS:
-            left[hop].append(ran - (run.feed.first(server, hop) or ran))
+            left[hop].append(ran - run.feed.firsts(server).get(hop, ran))
         await run.clear(server)
     return Usual({hop: _middle(times) for hop, times in left.items()}, _middle(answered))
 
@@ -129,8 +131,10 @@ def _middle(times: Sequence[timedelta]) -> timedelta:
     return sorted(times)[len(times) // 2]
 
 
-async def sweep(run: Run, cells: Sequence[tuple[Hop, str]], tell: Callable[[Cell], None]) -> list[Cell]:
-    sweeping = Sweep(run, await usual(run))
+async def sweep(
+    run: Run, cells: Sequence[tuple[Hop, str]], tell: Callable[[Cell], None], *, unhurt: int = UNHURT
+) -> list[Cell]:
+    sweeping = Sweep(run, await usual(run, unhurt))
     found = []
     for hop, victim in cells:
         found.append(await sweeping.cell(hop, victim))

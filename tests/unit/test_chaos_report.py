@@ -1,10 +1,14 @@
 """The crash sweep's plan is its seed's alone; its report names each cell, and each that does not count."""
 
+from datetime import datetime, timedelta
+
 from tests.chaos.cells import ALL, VICTIMS, Cell
 from tests.chaos.evidence import Asked, Evidence
 from tests.chaos.history import judged
 from tests.chaos.plan import plan
 from tests.chaos.report import as_json, table, violations
+from tests.chaos.sweep import fell
+from tests.unit.ports import NOW
 from tests.unit.test_chaos_history import ID, server, story
 
 from moorage.domain.hops import HOPS, Hop
@@ -31,6 +35,18 @@ def test_a_plan_has_deaths_as_long_as_it_has_boots() -> None:
     assert made.deaths[0].at < 1.0
     assert made.deaths[-1].at > made.lives[-1].at - 4.0
     assert max(len(death.parts) for death in made.deaths) > 1
+
+
+def test_a_death_counts_only_between_its_hop_and_the_next() -> None:
+    def at(second: int) -> datetime:
+        return NOW + timedelta(seconds=second)
+
+    times: dict[str, datetime] = {Hop.SEEN: at(1), Hop.WIRED: at(5), Hop.RUNNING: at(9)}
+    assert fell(times, Hop.SEEN, at(2), at(3))
+    assert not fell(times, Hop.SEEN, at(0), at(3))
+    assert not fell(times, Hop.SEEN, at(4), at(6))
+    assert not fell(times, Hop.PLUGGED, at(0), at(0))  # nobody has told that it was plugged
+    assert fell(times, Hop.RUNNING, at(10), at(10))
 
 
 def test_a_cell_that_missed_is_a_violation() -> None:
