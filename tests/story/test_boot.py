@@ -7,6 +7,7 @@ from functools import partial
 from tests.story.clouds import Story, story, until
 
 from moorage.adapters.memory.bus import MemoryBus
+from moorage.domain.attempt import HOST_PATIENCE
 from moorage.domain.events import EventName, ExternalEvent
 from moorage.domain.hops import HOPS, Hop, boot_of
 from moorage.domain.ids import PortId, ServerId
@@ -287,7 +288,7 @@ async def test_no_host_is_an_error_that_says_so() -> None:
         await cloud.host.slot.stop()
         await asyncio.sleep(12)  # until it is known to be dead
         server = await cloud.create()
-        assert await cloud.settled(server, within=15) == "ERROR"
+        assert await cloud.settled(server, within=HOST_PATIENCE.total_seconds() + 5) == "ERROR"
         shown = await cloud.show(server)
         assert shown is not None
         assert shown["fault"]["message"].startswith("No valid host was found")
