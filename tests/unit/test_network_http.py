@@ -105,6 +105,59 @@ async def test_an_admin_sets_quotas_and_they_hold() -> None:
     await rig.make("security_group", name="one more")
 
 
+async def test_groups_may_be_made_together_each_in_its_envelope_or_not() -> None:
+    rig = make_rig()
+    many = {"security_groups": [{"name": "a"}, {"security_group": {"name": "b"}}]}
+    made = (await rig.ask("POST", "/v2.0/security-groups", many)).json["security_groups"]
+    assert [group["name"] for group in made] == ["a", "b"]
+    bad = {"security_groups": [{"security_group": {"apples": 1}}]}
+    assert (await rig.ask("POST", "/v2.0/security-groups", bad)).status == 400
+
+
+@pytest.mark.parametrize("protocol", ["icmpv6", "ipv6-icmp", "58", "IPv6-Frag", "44", "43"])
+async def test_a_rule_of_ipv4_has_no_protocol_of_ipv6(protocol: str) -> None:
+    rig = make_rig()
+    group = await rig.make("security_group", name="web")
+    rule = {"security_group_id": group["id"], "direction": "ingress", "protocol": protocol}
+    refused = await rig.ask(
+        "POST", "/v2.0/security-group-rules", {"security_group_rule": {**rule, "ethertype": "IPv4"}}
+    )
+    assert (refused.status, refused.json["NeutronError"]["type"]) == (400, "SecurityGroupEthertypeConflictWithProtocol")
+    await rig.make("security_group_rule", **rule, ethertype="IPv6")
+
+
+async def test_a_port_has_a_group_once() -> None:
+    rig = make_rig()
+    network, _ = await rig.network()
+    group = await rig.make("security_group", name="web")
+    port = await rig.make("port", network_id=network["id"])
+    twice = {"port": {"security_groups": [group["id"]] * 2}}
+    assert (await rig.ask("PUT", f"/v2.0/ports/{port['id']}", twice)).status == 400
+
+
+async def test_a_network_with_subnets_carries_ipv4() -> None:
+    rig = make_rig()
+    small = await rig.make("network", name="small", mtu=67)
+    subnet = {"subnet": {"network_id": small["id"], "ip_version": 4, "cidr": "10.0.0.0/24"}}
+    assert (await rig.ask("POST", "/v2.0/subnets", subnet)).status == 409
+    network, _ = await rig.network()
+    assert (await rig.ask("PUT", f"/v2.0/networks/{network['id']}", {"network": {"mtu": 67}})).status == 409
+    assert (await rig.ask("PUT", f"/v2.0/networks/{network['id']}", {"network": {"mtu": 68}})).status == 200
+
+
+async def test_pages_can_be_followed_both_ways() -> None:
+    rig = make_rig()
+    for name in "abc":
+        await rig.make("network", name=name)
+    names, path = [], "/v2.0/networks?limit=2&sort_key=name&page_reverse=True"
+    while path:
+        body = (await rig.ask("GET", path)).json
+        names.append([network["name"] for network in body["networks"]])
+        before = [link["href"] for link in body["networks_links"] if link["rel"] == "previous"]
+        path = before[0].partition("/network")[2] if before else ""
+    assert names == [["b", "c"], ["a"]]
+
+
 async def test_every_group_is_stateful_and_one_that_shall_not_be_is_refused() -> None:
     rig = make_rig()
     group = await rig.make("security_group", name="web", stateful=True)

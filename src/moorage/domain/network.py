@@ -18,7 +18,7 @@ class Network:
     description: str = ""
     admin_state_up: bool = True
     shared: bool = False
-    mtu: int = 1500  # bytes
+    mtu: int = 1500  # bytes; too little for IPv4 only while it has no subnet
     port_security_enabled: bool = True
     subnets: tuple[SubnetId, ...] = ()
     tags: tuple[str, ...] = ()

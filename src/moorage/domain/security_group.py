@@ -35,6 +35,7 @@ PROTOCOLS: Mapping[str, int] = {
     "sctp": 132,
     "udplite": 136,
 }
+OF_IPV6 = frozenset(name for name in PROTOCOLS if "v6" in name)
 ICMP = frozenset({"icmp", "1", "icmpv6", "ipv6-icmp", "58"})
 WITH_PORTS = frozenset({"tcp", "6", "udp", "17", "sctp", "132", "dccp", "33", "udplite", "136"})
 NAMED = PROTOCOLS.keys() | {"1", "6", "17", "33", "58", "132", "136", "any"}
@@ -110,7 +111,14 @@ def check_rule(rule: SecurityGroupRule) -> None:
 
 def _check_protocol(rule: SecurityGroupRule) -> None:
     protocol = rule.protocol
-    if protocol is None or protocol.lower() in NAMED:
+    if protocol is None:
+        return
+    of_ipv6 = OF_IPV6 | {str(PROTOCOLS[name]) for name in OF_IPV6}
+    if rule.ethertype == "IPv4" and protocol.lower() in of_ipv6:
+        raise Invalid(
+            f"Invalid ethertype IPv4 for protocol {protocol}.", kind="SecurityGroupEthertypeConflictWithProtocol"
+        )
+    if protocol.lower() in NAMED:
         return
     if not (protocol.isdecimal() and int(protocol) <= 255):
         raise Invalid(

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from moorage.domain.caller import Caller
-from moorage.domain.errors import Invalid, NotFound
+from moorage.domain.errors import Conflict, Invalid, NotFound
 from moorage.domain.ids import NetworkId
 from moorage.domain.network import Network
 from moorage.domain.segments import NetworkType, Segment
@@ -15,6 +15,7 @@ from moorage.seams.clock import Clock
 from moorage.seams.network_store import NetworkStore
 from moorage.wire.network import NetworkEdit, NetworkNew, given, project_given
 
+LEAST_MTU = 68  # bytes, for IPv4
 ADMIN_ONLY = {  # our name for it -> the API's
     "shared": "shared",
     "is_external": "router:external",
@@ -69,9 +70,14 @@ class Networks:
         found = await self.show(caller, network)
         require_owner(caller, found.project_id, f"update_network {network}")
         fields = _allowed(caller, body)
-        updated = await self.store.update_network(
-            found.id, lambda before: replace(before, **fields), if_revision=if_revision
-        )
+
+        def change(before: Network) -> Network:
+            after = replace(before, **fields)
+            if after.subnets:
+                require_mtu(after)
+            return after
+
+        updated = await self.store.update_network(found.id, change, if_revision=if_revision)
         if updated.mtu != found.mtu:
             await self.neighbours.tell(await self.store.hosts_of(found.id), networks=[found.id])
         return updated
@@ -81,6 +87,15 @@ class Networks:
         require_owner(caller, found.project_id, f"delete_network {network}")
         for port in await self.store.delete_network(found.id, if_revision=if_revision):
             await self.neighbours.tell_changed(port, None)
+
+
+def require_mtu(network: Network) -> None:
+    """Raises Conflict for a network whose packets are too small for IPv4 (RFC 791)."""
+    if network.mtu < LEAST_MTU:
+        raise Conflict(
+            f"MTU {network.mtu} of network {network.id} is below {LEAST_MTU}, the least for its IPv4 subnets.",
+            kind="NetworkMTUSubnetConflict",
+        )
 
 
 def _allowed(caller: Caller, body: NetworkEdit) -> dict[str, Any]:

@@ -200,7 +200,9 @@ class Ports:
         is_secure = fields.get("port_security_enabled", port.port_security_enabled)
         groups = fields.get("security_groups")
         if groups:
-            groups = fields["security_groups"] = tuple(dict.fromkeys(groups))
+            if len(set(groups)) < len(groups):
+                raise Invalid(f"Invalid input for security_groups: '{groups}' has one of them twice.")
+            groups = fields["security_groups"] = tuple(groups)
             known = {group.id for group in await self.store.groups(port.project_id, ids=groups)}
             for group in groups:
                 if group not in known:

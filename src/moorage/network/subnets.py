@@ -13,7 +13,7 @@ from moorage.domain.network import Pool, Route, Subnet
 from moorage.network.access import owner_of_new, require_owner, seen_by
 from moorage.network.facts import facts_of
 from moorage.network.neighbours import Neighbours
-from moorage.network.networks import Networks
+from moorage.network.networks import Networks, require_mtu
 from moorage.seams.clock import Clock
 from moorage.seams.network_store import NetworkStore
 from moorage.seams.timeline import Timeline
@@ -56,6 +56,7 @@ class Subnets:
         require_owner(caller, network.project_id, "create_subnet on a network of another project")
         if body.ip_version != 4:
             raise Invalid("Subnets here are IPv4.", kind="InvalidInput")
+        require_mtu(network)
         cidr = parse_cidr(body.cidr)
         if cidr.prefixlen == 0:
             raise Invalid("Invalid input for cidr. Reason: 0 is not allowed as CIDR prefix length.")

@@ -47,7 +47,7 @@ class NetworkEdit(Body, kw_only=True):
     admin_state_up: bool | UnsetType = UNSET
     shared: bool | UnsetType = UNSET
     port_security_enabled: bool | UnsetType = UNSET
-    mtu: Annotated[int, Meta(ge=68, le=65535)] | UnsetType = UNSET
+    mtu: Annotated[int, Meta(ge=0, le=65535)] | UnsetType = UNSET
     is_external: bool | UnsetType = msgspec.field(default=UNSET, name="router:external")
 
 
@@ -189,10 +189,16 @@ def read_new(raw: bytes, name: str, plural: str, kind: type[T]) -> tuple[list[T]
     outer = json.read(raw, dict[str, msgspec.Raw])
     if list(outer) != [plural]:
         return [read_one(raw, name, kind)], False
-    many = read(bytes(outer[plural]), list[kind])  # type: ignore[valid-type]  # a type that is only known here
+    many = json.read(bytes(outer[plural]), list[msgspec.Raw])
     if not many:
         raise Invalid("Resources required", kind="HTTPBadRequest")
-    return many, True
+    return [_read_either(bytes(one), name, kind) for one in many], True
+
+
+def _read_either(raw: bytes, name: str, kind: type[T]) -> T:
+    """One of many, which some clients put into an envelope of its own."""
+    is_enveloped = raw.lstrip()[:1] == b"{" and list(json.read(raw, dict[str, msgspec.Raw])) == [name]
+    return read_one(raw, name, kind) if is_enveloped else read(raw, kind)
 
 
 def given(body: Any) -> dict[str, Any]:

@@ -23,6 +23,7 @@ def create(session: Session, group: SecurityGroup) -> SecurityGroup:
         raise Conflict("Default security group already exists.", kind="SecurityGroupDefaultAlreadyExists")
     if default_of is None:  # which each project has, whatever it may have
         require_room(session, "security_group", [group.project_id])
+        require_room(session, "security_group_rule", [group.project_id] * len(group.rules))
     document = encoded(replace(group, rules=()))
     session.add(GroupRow(id=group.id, project=group.project_id, default_of=default_of, document=document))
     session.flush()

@@ -35,6 +35,11 @@ def limit_of(query: Query) -> int | None:
     return limit or None
 
 
+def is_reverse(query: Query) -> bool:
+    """Whether the page before the marker is asked for, or without one the last."""
+    return query.get("page_reverse", [""])[-1].lower() in ("true", "1")
+
+
 def with_fields(view: View, query: Query) -> View:
     """Exactly the fields asked for; all of them when none is named."""
     fields = [field for field in query.get("fields", ()) if field]
@@ -104,8 +109,7 @@ def _sorted(views: list[View], query: Query) -> list[View]:
 
 def _page(views: list[View], query: Query) -> list[View]:
     limit = limit_of(query)
-    is_reverse = query.get("page_reverse", [""])[-1].lower() in ("true", "1")
-    if is_reverse:
+    if is_reverse(query):
         views = views[::-1]
     marker = query.get("marker", [""])[-1]
     if marker:
@@ -114,4 +118,4 @@ def _page(views: list[View], query: Query) -> list[View]:
             raise NotFound(f"The marker {marker} could not be found.", kind="MarkerNotFound")
         views = views[places[0] + 1 :]
     views = views[:limit]
-    return views[::-1] if is_reverse else views
+    return views[::-1] if is_reverse(query) else views

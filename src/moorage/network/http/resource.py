@@ -119,11 +119,13 @@ def require_service(caller: Caller, act: str) -> None:
 
 
 def _links(request: Request, query: Mapping[str, Sequence[str]], page: Sequence[View]) -> list[dict[str, str]]:
-    """The next page, when this one is full, and the one before, when there is a marker."""
+    """The pages after and before this one, as Neutron tells them: none only in the direction in which this page is
+    short."""
     links = []
-    if page and len(page) == listing.limit_of(query):
+    is_short = len(page) != listing.limit_of(query)
+    if page and not (is_short and not listing.is_reverse(query)):
         links.append({"rel": "next", "href": _page_at(request, query, page[-1]["id"], is_reverse=False)})
-    if page and query.get("marker"):
+    if page and not (is_short and listing.is_reverse(query)):
         links.append({"rel": "previous", "href": _page_at(request, query, page[0]["id"], is_reverse=True)})
     return links
 
