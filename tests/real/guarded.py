@@ -153,6 +153,7 @@ class Wall:
         self.rig = rig
         self.plugging = plugging
         self.network = Network()
+        self.vlans = Vlans()  # the present agent's
         self.connections = 100  # that each guest may have
         self.guests: dict[str, Guest] = {}
         self._namespaces: list[subprocess.Popen[bytes]] = []
@@ -244,7 +245,7 @@ class Wall:
     async def start_agent(self) -> None:
         """One that knows nothing yet."""
         wiring = OvsSwitch(self.rig.rundir, connections=self.connections)
-        vlans = Vlans()
+        vlans = self.vlans = Vlans()
         dhcp = DhcpServers(HOST, MemoryDhcp(), wiring, self.network, vlans)
         firewall = Firewall(HOST, self.network)
         agent = Agent(HOST, wiring, dhcp, firewall, self.network, LoopClock(), Told(), vlans=vlans)

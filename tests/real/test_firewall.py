@@ -4,6 +4,7 @@ What must not pass is tried where it would pass if something were different, and
 """
 
 import asyncio
+import re
 import socket
 from collections.abc import AsyncIterator
 from functools import partial
@@ -420,6 +421,26 @@ def connections_of(wall: Wall, guest: Guest) -> int:
     control = str(wall.rig.rundir / "ovs-vswitchd.ctl")
     told = wall.rig.inside("ovs-appctl", "-t", control, "dpctl/ct-get-limits", f"zone={zone.strip()}")
     return int(told.strip().rpartition("count=")[2])
+
+
+async def test_a_vlan_is_given_back_when_no_flow_bears_it(wall: Wall) -> None:
+    await pair(wall)
+    last = await wall.guest("c", "out", "b", network=OTHER_NET)
+    vlan = await wall.vlan(OTHER_NET)
+    assert flows_with(wall, vlan)
+    await wall.plugging.unplug(last.port)
+
+    async def is_given_back() -> bool:
+        return OTHER_NET not in wall.vlans.numbers
+
+    await soon(is_given_back)
+    assert flows_with(wall, vlan) == []
+    assert wall.rig.flows(last.port) == []
+
+
+def flows_with(wall: Wall, vlan: int) -> list[str]:
+    """Those that ports share."""
+    return [flow for flow in wall.rig.shared() if re.search(rf"reg6=0x{vlan:x}\b", flow)]
 
 
 async def test_all_is_as_it_was_after_a_restart_of_the_switch(wall: Wall) -> None:
