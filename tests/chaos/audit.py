@@ -18,7 +18,11 @@ from moorage.domain.server import Server
 
 T = TypeVar("T")
 
-DATABASE_AWAY = (asyncpg.exceptions.PostgresError, asyncpg.exceptions.InterfaceError)
+DATABASE_AWAY = (
+    asyncpg.exceptions.PostgresError,
+    asyncpg.exceptions.InterfaceError,
+    asyncpg.exceptions.InternalClientError,  # what asyncpg says, now and then, of a server that died under it
+)
 HOLD = 4711  # the advisory lock without which nobody takes from the outbox
 
 NOTING = f"""

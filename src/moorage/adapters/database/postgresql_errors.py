@@ -5,12 +5,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from urllib.parse import urlsplit
 
-from asyncpg.exceptions import InterfaceError, PostgresError
+from asyncpg.exceptions import InterfaceError, InternalClientError, PostgresError
 from sqlalchemy.exc import DBAPIError
 
 from moorage.domain.errors import Conflict, Full, Invalid, MoorageError, Unavailable
 
-_FOREIGN = (DBAPIError, PostgresError, InterfaceError, OSError)
+# InternalClientError: asyncpg's own state, when the server dies while a connection is just being made or used
+_FOREIGN = (DBAPIError, PostgresError, InterfaceError, InternalClientError, OSError)
 
 
 def shown(url: str) -> str:
