@@ -16,7 +16,7 @@ from moorage.domain.errors import Conflict, MoorageError, Unavailable
     ("foreign", "ours"),
     [
         (ConnectionDoesNotExistError("connection was closed in the middle of operation"), Unavailable),
-        (InterfaceError("connection is closed"), Unavailable),
+        (InterfaceError("connection is closed"), Unavailable),  # type: ignore[no-untyped-call]
         (InternalClientError("cannot switch to state 11; another operation (2) is in progress"), Unavailable),
         (ConnectionRefusedError(111, "Connection refused"), Unavailable),
         (UniqueViolationError("there is one already"), Conflict),
