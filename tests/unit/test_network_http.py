@@ -156,6 +156,12 @@ async def test_pages_can_be_followed_both_ways() -> None:
         before = [link["href"] for link in body["networks_links"] if link["rel"] == "previous"]
         path = before[0].partition("/network")[2] if before else ""
     assert names == [["b", "c"], ["a"]]
+    last = (await rig.ask("GET", "/v2.0/networks?limit=3&sort_key=name")).json["networks_links"][0]["href"]
+    empty = (await rig.ask("GET", last.partition("/network")[2])).json
+    [link] = empty["networks_links"]
+    assert (empty["networks"], link["rel"]) == ([], "previous")
+    back = (await rig.ask("GET", link["href"].partition("/network")[2])).json
+    assert [network["name"] for network in back["networks"]] == ["a", "b", "c"]
 
 
 async def test_every_group_is_stateful_and_one_that_shall_not_be_is_refused() -> None:

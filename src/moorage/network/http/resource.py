@@ -120,20 +120,21 @@ def require_service(caller: Caller, act: str) -> None:
 
 def _links(request: Request, query: Mapping[str, Sequence[str]], page: Sequence[View]) -> list[dict[str, str]]:
     """The pages after and before this one, as Neutron tells them: none only in the direction in which this page is
-    short."""
+    short. From an empty one it goes back to the last.
+    """
     links = []
     is_short = len(page) != listing.limit_of(query)
-    if page and not (is_short and not listing.is_reverse(query)):
-        links.append({"rel": "next", "href": _page_at(request, query, page[-1]["id"], is_reverse=False)})
-    if page and not (is_short and listing.is_reverse(query)):
-        links.append({"rel": "previous", "href": _page_at(request, query, page[0]["id"], is_reverse=True)})
+    if not (is_short and not listing.is_reverse(query)):
+        links.append({"rel": "next", "href": _page_at(request, query, page[-1:], is_reverse=False)})
+    if not (is_short and listing.is_reverse(query)):
+        links.append({"rel": "previous", "href": _page_at(request, query, page[:1], is_reverse=True)})
     return links
 
 
-def _page_at(request: Request, query: Mapping[str, Sequence[str]], marker: str, *, is_reverse: bool) -> str:
+def _page_at(request: Request, query: Mapping[str, Sequence[str]], marker: Sequence[View], *, is_reverse: bool) -> str:
     pairs = [(name, value) for name, values in query.items() for value in values]
     pairs = [(name, value) for name, value in pairs if name not in ("marker", "page_reverse")]
-    pairs.append(("marker", marker))
+    pairs += [("marker", view["id"]) for view in marker]
     if is_reverse:
         pairs.append(("page_reverse", "True"))
     return f"{root_url(request)}{request.path}?{urlencode(pairs)}"
