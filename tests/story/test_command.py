@@ -22,7 +22,6 @@ from moorage.app.state import StateDir
 from moorage.app.watching import when
 from moorage.domain.hops import HOPS
 
-pytestmark = pytest.mark.timeout(60)  # whole processes, which a busy machine starts slowly
 CALLED = f"{sys.executable} -m moorage.cli.entry"
 HOP_NAMES = [hop.value for hop in HOPS]
 
