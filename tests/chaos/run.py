@@ -119,21 +119,20 @@ class Run:
         return await ping(self.cluster.world, guest_name(ServerId(self.first)), address, patience=within)
 
     async def clear(self, server: str) -> None:
-        """Delete it; what is left after that is seen in the end."""
+        """Delete it, asking once; what is left after that is seen in the end."""
         if (found := self.reached.get(ServerId(server))) is not None:
             self.reached[ServerId(server)] = replace(found, until=datetime.now(UTC))
 
-        async def is_gone() -> bool:
+        async def is_asked() -> bool:
             await self.user.delete_server(server)
+            return True
+
+        async def is_gone() -> bool:
             row = await self.audit.server(server)
             return row is not None and row.life.vm is VmState.DELETED
 
-        end = time.monotonic() + SETTLED_WITHIN
-        while time.monotonic() < end:
-            with suppress(*AWAY):
-                if await is_gone():
-                    return
-            await asyncio.sleep(0.1)
+        await self.until(is_asked)
+        await self.until(is_gone)
 
     async def evidence(self) -> Evidence:
         """Once everything was cleared away and came to rest."""
