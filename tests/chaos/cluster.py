@@ -112,7 +112,7 @@ async def a_cluster() -> AsyncIterator[Cluster]:
         settings = CloudSettings(state_dir=place / "c", host_kind=HostKind.NETNS)
         layout = laid_out(settings)
         found = await stack.enter_async_context(built(layout, lambda _: None))
-        await ready_to_boot(settings, layout)
+        await ready_to_boot(layout)
         holder = await reach(layout.holder)
         stack.callback(holder.let_go)
         cluster = Cluster(found, holder.world(HOST))

@@ -90,7 +90,7 @@ async def running() -> AsyncIterator[Running]:
         layout = laid_out(settings)
         cluster = await stack.enter_async_context(built(layout, lambda _: None))
         cloud = await stack.enter_async_context(attached(settings, layout, cluster))
-        await ready_to_boot(settings, layout)
+        await ready_to_boot(layout)
         yield Running(layout, cluster, await stack.enter_async_context(at_hand(cloud)))
 
 

@@ -87,7 +87,7 @@ class PrivatePostgresql:
     def launch(self) -> None:
         """It begins to start, and ends with the thread that this is called in. Raises Unavailable."""
         self.prepare()
-        settings = {**SETTINGS, **self.settings, "listen_addresses": "", "unix_socket_directories": str(self.place)}
+        settings = {**SETTINGS, "listen_addresses": "", "unix_socket_directories": str(self.place), **self.settings}
         command = [str(binaries() / "postgres"), "-D", f"{self.place}/data"]
         command += [word for name, value in settings.items() for word in ("-c", f"{name}={value}")]
         with (self.place / "log").open("ab") as log:
@@ -96,7 +96,7 @@ class PrivatePostgresql:
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
-                env={"LC_ALL": "C.UTF-8"},
+                env=self._environment(),
                 start_new_session=True,  # a terminal's Ctrl-C is for who started us
             )
 
@@ -140,8 +140,11 @@ class PrivatePostgresql:
         """What psql says."""
         command = [*self._as(), str(binaries() / "psql"), f"--host={self.place}", f"--username={USER}"]
         command += ["--no-psqlrc", "--tuples-only", "--no-align", f"--dbname={database}", f"--command={query}"]
-        ran = subprocess.run(command, capture_output=True, text=True, check=True, env={"LC_ALL": "C.UTF-8"})
+        ran = subprocess.run(command, capture_output=True, text=True, check=True, env=self._environment())
         return ran.stdout.strip()
+
+    def _environment(self) -> dict[str, str]:
+        return {"LC_ALL": "C.UTF-8", "PGPORT": self.settings.get("port", "5432")}  # of the socket's name, too
 
     def _as(self) -> list[str]:
         way = ["setpriv", "--pdeathsig", "INT"]
@@ -155,7 +158,7 @@ class PrivatePostgresql:
 
     def _run(self, program: str, *arguments: str, check: bool = True) -> int:
         command = [*self._as(), str(binaries() / program), *arguments]
-        ran = subprocess.run(command, capture_output=True, text=True, check=False, env={"LC_ALL": "C.UTF-8"})
+        ran = subprocess.run(command, capture_output=True, text=True, check=False, env=self._environment())
         if check and ran.returncode != 0:
             raise Unavailable(f"{program} failed: {' '.join(ran.stderr.split())[-500:]}")
         return ran.returncode

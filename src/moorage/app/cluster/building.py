@@ -19,6 +19,7 @@ from moorage.adapters.world.living import find_living
 from moorage.app.cluster.layout import APIS, DATABASE, HOST, ON_HOST, Layout, write_settings
 from moorage.app.cluster.parts import BrokerPart, DatabasePart, HeldPart, Part, ServedPart
 from moorage.app.config import HostKind
+from moorage.app.guests import find_accelerator
 from moorage.app.switch_start import (
     DATABASE_SERVER,
     VSWITCHD,
@@ -87,6 +88,7 @@ async def built(layout: Layout, say: Say) -> AsyncIterator[Cluster]:
         raise Invalid("simulated hosts live in one process: --host-kind netns, or qemu")
     if os.geteuid() != 0:
         raise Unavailable("a cluster's host has a holder, which is root's: run it as root")
+    accelerator = await find_accelerator(layout.kind, layout.cache, say)
     async with AsyncExitStack() as stack:
         say("starting PostgreSQL, RabbitMQ and Open vSwitch")
         outer = await stack.enter_async_context(HolderProcess())
@@ -113,6 +115,7 @@ async def built(layout: Layout, say: Say) -> AsyncIterator[Cluster]:
             bus=f"127.0.0.1:{broker.port}/%2F",
             bus_password=broker.password,
             host_user=permissions.user_of(HOST),
+            accelerator=accelerator,
         )
         await cluster.ready(["rabbitmq"])
         say(f"starting {len(APIS)} APIs, {EACH} processes each, compute and agent")

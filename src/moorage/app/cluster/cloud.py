@@ -103,15 +103,15 @@ async def start_cluster(settings: CloudSettings, say: Callable[[str], None]) -> 
     """Ready, with an image and a network; it ends with the context, guests and all. Raises Invalid, Unavailable."""
     layout = laid_out(settings)
     async with built(layout, say) as cluster, attached(settings, layout, cluster) as cloud:
-        await ready_to_boot(settings, layout)
+        await ready_to_boot(layout)
         yield cloud
 
 
-async def ready_to_boot(settings: CloudSettings, layout: Layout) -> None:
+async def ready_to_boot(layout: Layout) -> None:
     """Returns when the host has been heard, and there is something to boot from. Raises Unavailable."""
     async with _logged_in(layout, ADMIN) as admin, _logged_in(layout, MEMBER) as member:
         await _heard(admin, layout)
-        await furnish(admin, member, settings)
+        await furnish(admin, member, layout)
 
 
 @asynccontextmanager

@@ -6,24 +6,25 @@ from pathlib import Path
 
 from moorage.app.boots import IMAGE, NETWORK
 from moorage.app.client import Client
-from moorage.app.config import CloudSettings, HostKind
+from moorage.app.cluster.layout import Layout
+from moorage.app.config import HostKind
 from moorage.app.first_start import CIDR
 
 
-async def furnish(admin: Client, member: Client, settings: CloudSettings) -> None:
-    await _make_image(admin, settings)
+async def furnish(admin: Client, member: Client, layout: Layout) -> None:
+    await _make_image(admin, layout)
     made = await member.call("POST", "network", "/v2.0/networks", {"network": {"name": NETWORK}})
     subnet = {"network_id": made["network"]["id"], "ip_version": 4, "cidr": CIDR, "name": f"{NETWORK}-subnet"}
     await member.call("POST", "network", "/v2.0/subnets", {"subnet": subnet})
 
 
-async def _make_image(admin: Client, settings: CloudSettings) -> None:
-    if settings.host_kind is not HostKind.QEMU:
+async def _make_image(admin: Client, layout: Layout) -> None:
+    if layout.kind is not HostKind.QEMU:
         await _image(admin, IMAGE, "raw", "bare", bytes(512))  # guests boot from nothing
         return
     from moorage.adapters.guest_image.build import guest_image
 
-    built = await guest_image(settings.cache_dir or settings.state_dir / "cache", lambda _: None)
+    built = await guest_image(layout.cache, lambda _: None)
     assert built.kernel is not None
     assert built.ramdisk is not None
     more = {

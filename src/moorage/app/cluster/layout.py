@@ -8,6 +8,7 @@ from pathlib import Path
 
 import msgspec
 
+from moorage.adapters.qemu.command_line import Accelerator
 from moorage.app.cloud import Credentials
 from moorage.app.clouds_yaml import ADMIN, MEMBER
 from moorage.app.config import CloudSettings, HostKind
@@ -28,6 +29,7 @@ class Layout:
     """`place` is a folder that is the cluster's alone. Two processes of an API share its port."""
 
     place: Path
+    cache: Path  # the guest image is there, and whether KVM works
     kind: HostKind
     vif_plugging_timeout: float
     vif_plugging_is_fatal: bool
@@ -76,6 +78,7 @@ def laid_out(settings: CloudSettings) -> Layout:
     passwords = {name: secrets.token_urlsafe(18) for name in (*USERS, "bus")}
     layout = Layout(
         settings.state_dir,
+        settings.cache_dir or settings.state_dir / "cache",
         settings.host_kind,
         settings.vif_plugging_timeout,
         settings.vif_plugging_is_fatal,
@@ -95,13 +98,15 @@ def found_layout(place: Path) -> Layout:
     return msgspec.json.decode((place / NOTE).read_bytes(), type=Layout, dec_hook=lambda kind, value: kind(value))
 
 
-def write_settings(layout: Layout, *, database: str, bus: str, bus_password: str, host_user: str) -> None:
+def write_settings(
+    layout: Layout, *, database: str, bus: str, bus_password: str, host_user: str, accelerator: Accelerator
+) -> None:
     """Both files, as docs/from-one-to-many.md has them; `bus` is HOST:PORT/VHOST."""
     place = layout.place
     for name, password in {**layout.passwords, "services": bus_password}.items():
         write_private(place / f"{name}.password", password + "\n")
     write_private(layout.apis_file, _apis(layout, database, bus))
-    write_private(layout.host_file, _host(layout, bus, host_user))
+    write_private(layout.host_file, _host(layout, bus, host_user, accelerator))
 
 
 def _apis(layout: Layout, database: str, bus: str) -> str:
@@ -122,7 +127,7 @@ def _apis(layout: Layout, database: str, bus: str) -> str:
     )
 
 
-def _host(layout: Layout, bus: str, host_user: str) -> str:
+def _host(layout: Layout, bus: str, host_user: str, accelerator: Accelerator) -> str:
     place, ports = layout.place, layout.ports
     switch = layout.folder("switch")
     return f"""{_endpoints(layout)}
@@ -144,6 +149,7 @@ directory = "{switch}"
 
 [compute]
 kind = "{layout.kind}"
+acceleration = "{accelerator}"
 state_dir = "{place}/c"
 run_dir = "{place}/r"
 admin_listen = "127.0.0.1:{ports["compute"]}"

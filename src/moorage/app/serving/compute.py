@@ -1,6 +1,5 @@
 """A host's compute put together (hops bound, plugged, woken, running). It holds no database, and needs no privilege."""
 
-import os
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
@@ -91,9 +90,8 @@ async def serve(settings: ServeSettings) -> AsyncIterator[None]:
         accelerator = await _accelerator(ours.acceleration, ours.kind, place.state / "cache")
         for directory in (place.state / "images", place.state / "guests", ours.run_dir / place.name / "qmp"):
             directory.mkdir(mode=0o770, parents=True, exist_ok=True)
-        hypervisor, runners = guests_on(
-            ours.kind, place.name, ours.state_dir, place.world, ours.run_dir, accelerator, _uid_map()
-        )
+        # whom guests run as is the holder's setting: without a privilege there is nothing that we could change
+        hypervisor, runners = guests_on(ours.kind, place.name, ours.state_dir, place.world, ours.run_dir, accelerator)
         compute = make_compute(
             place.name,
             bus=bus,
@@ -114,11 +112,6 @@ async def serve(settings: ServeSettings) -> AsyncIterator[None]:
         listen = None if ours.admin_listen is None else Listening(ours.admin_listen)
         await stack.enter_async_context(serving(process, [], listen))
         yield
-
-
-def _uid_map() -> str:
-    """Run by root, each guest gets a user of its own; run by anybody else, guests are who the holder makes them."""
-    return Path("/proc/self/uid_map").read_text() if os.geteuid() == 0 else ""
 
 
 async def _accelerator(wanted: Acceleration, kind: HostKind, cache: Path) -> Accelerator:
