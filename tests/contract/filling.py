@@ -24,7 +24,7 @@ from moorage.domain.ids import (
     SubnetId,
     UserId,
 )
-from moorage.domain.image import Image, ImageStatus, Visibility
+from moorage.domain.image import Image, ImageStatus, Member, MemberStatus, Visibility
 from moorage.domain.ipam import AddressWanted
 from moorage.domain.network import Network, Pool, Route, Subnet
 from moorage.domain.port import reported_up
@@ -67,6 +67,7 @@ async def fill_image(store: ImageStore) -> None:
 
 
 FULL_IMAGE = Image(
+    members=(Member(ProjectId("friend"), MemberStatus.ACCEPTED, NOW, NOW),),
     id=ImageId("i1"),
     name="disk",
     owner=PROJECT,

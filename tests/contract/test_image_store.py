@@ -10,7 +10,7 @@ from tests.contract.filling import FULL_IMAGE
 from moorage.adapters.database.images import IMAGE, DatabaseImageStore
 from moorage.domain.errors import Conflict, Forbidden, NotFound
 from moorage.domain.ids import ImageId, ProjectId
-from moorage.domain.image import Image, ImageStatus, Viewer, Visibility
+from moorage.domain.image import Image, ImageStatus, MemberStatus, Viewer, Visibility
 from moorage.seams.image_store import ImageStore
 
 MINE, THEIRS = Viewer(ProjectId("mine")), Viewer(ProjectId("theirs"))
@@ -39,6 +39,30 @@ async def test_an_id_is_taken_once(store: ImageStore) -> None:
     await store.add(FULL)
     with pytest.raises(Conflict):
         await store.add(replace(FULL, owner=ProjectId("theirs")))
+
+
+async def test_members_see_an_image_while_it_is_shared(store: ImageStore) -> None:
+    await store.add(FULL)
+    friend = Viewer(ProjectId("friend"))
+    for visibility, is_seen in ((Visibility.PRIVATE, False), (Visibility.SHARED, True)):
+        await store.update(FULL.id, MINE, lambda image, to=visibility: replace(image, visibility=to))  # type: ignore[misc]
+        assert bool(await store.find(friend)) is is_seen
+        if not is_seen:
+            with pytest.raises(NotFound):
+                await store.get(FULL.id, friend)
+    shared = await store.get(FULL.id, friend)
+    assert shared.members == FULL.members
+    another = replace(FULL.members[0], project=ProjectId("theirs"), status=MemberStatus.PENDING)
+    rejected = replace(FULL.members[0], status=MemberStatus.REJECTED)
+    for members in ((rejected, another), (another,), ()):
+        after = replace(shared, members=members)
+        assert await store.update(FULL.id, MINE, lambda _, to=after: to) == after  # type: ignore[misc]
+        assert await store.find(MINE) == [after]
+        assert bool(await store.find(friend)) is (rejected in members)
+    await store.update(FULL.id, MINE, lambda image: replace(image, members=(another,)))
+    await store.delete(FULL.id, MINE, allow)
+    await store.add(replace(FULL, members=()))
+    assert (await store.get(FULL.id, MINE)).members == ()
 
 
 @pytest.mark.parametrize("visibility", Visibility)

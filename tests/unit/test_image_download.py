@@ -23,6 +23,7 @@ from moorage.domain.errors import NotFound, Unavailable
 from moorage.domain.ids import ImageId, ProjectId, UserId
 from moorage.image.http import make_app
 from moorage.image.service import WE, ImageService
+from moorage.image.sharing import Sharing
 from moorage.kit.mount import Asgi, Receive, Scope, Send
 from moorage.seams.image_files import ImageFiles
 
@@ -243,6 +244,15 @@ async def test_a_service_users_eyes_are_not_the_projects(visibility: str) -> Non
     assert (await glance.client.show(image, ProjectId("theirs"))).status == "active"
     with pytest.raises(NotFound):
         await glance.client.show(image, ProjectId("mine"))
+
+
+async def test_an_image_is_also_of_those_with_whom_it_is_shared() -> None:
+    glance = Glance(MemoryImages())
+    image = await glance.image(1, visibility="shared")
+    await Sharing(glance.service.store, glance.service.clock).share(WE, image, "mine")
+    assert (await glance.client.show(image, ProjectId("mine"))).status == "active"
+    with pytest.raises(NotFound):
+        await glance.client.show(image, ProjectId("a third"))
 
 
 async def test_a_public_image_is_anybodys() -> None:

@@ -299,6 +299,45 @@ async def test_tags_come_and_go() -> None:
     assert (await cloud.ask("DELETE", f"/images/{id}/tags/blue")).status == 404
 
 
+async def test_an_image_is_offered_to_a_project_which_takes_it_into_its_lists_or_not() -> None:
+    cloud = Front()
+    id = await cloud.make(visibility="shared")
+    await cloud.fill(id)
+    path, theirs = f"/images/{id}/members", "theirs"
+    offered = await cloud.ask("POST", path, {"member": theirs})
+    assert (offered.status, offered.json["status"], offered.json["member_id"]) == (200, "pending", theirs)
+    assert (await cloud.ask("POST", path, {"member": theirs})).status == 409
+    assert (await cloud.ask("GET", f"/images/{id}", token=theirs)).status == 200
+    assert await cloud.names(token=theirs) == []
+    for query in ("?visibility=shared&member_status=pending", "?member_status=all"):
+        assert await cloud.names(query, token=theirs) == ["disk"]
+    assert (await cloud.ask("PUT", f"{path}/{theirs}", {"status": "accepted"})).status == 403
+    assert (await cloud.ask("PUT", f"{path}/{theirs}", {"status": "perhaps"}, token=theirs)).status == 400
+    for status, listed in (("accepted", ["disk"]), ("rejected", [])):
+        changed = await cloud.ask("PUT", f"{path}/{theirs}", {"status": status}, token=theirs)
+        assert (changed.status, changed.json["status"]) == (200, status)
+        assert await cloud.names(token=theirs) == listed
+        assert (await cloud.ask("GET", f"/images/{id}/file", token=theirs)).body == DATA
+    [seen] = (await cloud.ask("GET", path)).json["members"]
+    assert (await cloud.ask("GET", f"{path}/{theirs}", token=theirs)).json == seen
+    for method in ("PATCH", "DELETE"):
+        headers = V21 if method == "PATCH" else {}
+        body = b"[]" if method == "PATCH" else None
+        assert (await cloud.ask(method, f"/images/{id}", body, headers=headers, token=theirs)).status == 403
+    assert (await cloud.ask("DELETE", f"{path}/{theirs}", token=theirs)).status == 403
+    assert (await cloud.ask("DELETE", f"{path}/{theirs}")).status == 204
+    assert (await cloud.ask("DELETE", f"{path}/{theirs}")).status == 404
+    assert (await cloud.ask("GET", f"/images/{id}", token=theirs)).status == 404
+
+
+async def test_an_image_that_is_not_shared_has_no_members() -> None:
+    cloud = Front()
+    id = await cloud.make(visibility="private")
+    assert (await cloud.ask("POST", f"/images/{id}/members", {"member": "theirs"})).status == 403
+    assert (await cloud.ask("PUT", f"/images/{id}/members/theirs", {"status": "accepted"})).status == 404
+    assert (await cloud.ask("GET", "/images?member_status=x")).status == 400
+
+
 async def test_a_deactivated_image_is_not_given_out() -> None:
     cloud = Front()
     id = await cloud.make()

@@ -67,6 +67,22 @@ class Viewer:
         return self.is_admin or self.is_service
 
 
+class MemberStatus(StrEnum):
+    PENDING = "pending"
+    ACCEPTED = "accepted"
+    REJECTED = "rejected"
+
+
+@dataclass(frozen=True)
+class Member:
+    """A project with which an image is shared; in its lists the image stands once it is accepted."""
+
+    project: ProjectId
+    status: MemberStatus
+    created_at: datetime
+    updated_at: datetime
+
+
 @dataclass(frozen=True)
 class Image:
     id: ImageId
@@ -87,6 +103,7 @@ class Image:
     is_hidden: bool = False
     tags: tuple[str, ...] = ()
     properties: Mapping[str, str] = field(default_factory=dict)
+    members: tuple[Member, ...] = ()  # count while it is shared
     upload: str = ""  # names the upload that made it SAVING; another's end is not its end
 
     def is_visible_to(self, viewer: Viewer) -> bool:
@@ -95,7 +112,19 @@ class Image:
             viewer.sees_all
             or self.visibility in (Visibility.PUBLIC, Visibility.COMMUNITY)
             or (viewer.project is not None and self.owner == viewer.project)
+            or self.membership_of(viewer) is not None
         )
+
+    def member(self, project: str | None) -> Member | None:
+        return next((member for member in self.members if member.project == project), None)
+
+    def membership_of(self, viewer: Viewer) -> Member | None:
+        """What makes `viewer` see an image that is shared with its project."""
+        return self.member(viewer.project) if self.visibility is Visibility.SHARED else None
+
+    def is_owned_by(self, viewer: Viewer) -> bool:
+        """Whether `viewer` owns it, or sees all that owners see."""
+        return viewer.sees_all or self.owner == viewer.project
 
     def require_owner(self, viewer: Viewer) -> None:
         """Raises Forbidden for those who see it and do not own it."""

@@ -10,12 +10,13 @@ import falcon.asgi
 
 from moorage.domain.caller import Caller
 from moorage.domain.errors import Invalid, NotFound, TooLarge, Unauthorized, Unavailable
-from moorage.domain.image import ImageEvent, Viewer
+from moorage.domain.image import ImageEvent, MemberStatus, Viewer
 from moorage.image.fields import view
 from moorage.image.listing import next_query, wanted
 from moorage.image.patch import V20, V21, read_patch
 from moorage.image.schemas import SCHEMAS
 from moorage.image.service import ImageService
+from moorage.image.sharing import ChangedMember, NewMember, Sharing, member_view
 from moorage.kit.mount import Asgi, Receive, Scope, Send
 from moorage.kit.web import Refused, Request, Response, body_of, root_url, send, send_nothing
 from moorage.kit.web import make_app as make_web_app
@@ -52,7 +53,9 @@ def make_app(
     app.add_route("/v2/images", _Images(service))
     app.add_route("/v2/images/{id}", _Image(service))
     app.add_route("/v2/images/{id}/file", _File(service, upload_patience))
-    app.add_route("/v2/images/{id}/members", _Members(service))
+    sharing = Sharing(service.store, service.clock)
+    app.add_route("/v2/images/{id}/members", _Members(sharing))
+    app.add_route("/v2/images/{id}/members/{project}", _Member(sharing))
     app.add_route("/v2/images/{id}/tags/{tag}", _Tag(service))
     app.add_route("/v2/images/{id}/actions/deactivate", _Action(service, ImageEvent.DEACTIVATED))
     app.add_route("/v2/images/{id}/actions/reactivate", _Action(service, ImageEvent.REACTIVATED))
@@ -244,13 +247,31 @@ class _Data:
 
 @dataclass(frozen=True)
 class _Members:
-    """With whom an image is shared: nobody yet."""
-
-    service: ImageService
+    sharing: Sharing
 
     async def on_get(self, request: Request, response: Response, id: str) -> None:
-        await self.service.show(_viewer(request), id)
-        send(response, {"members": [], "schema": "/v2/schemas/members"})
+        views = [member_view(id, member) for member in await self.sharing.members(_viewer(request), id)]
+        send(response, {"members": views, "schema": "/v2/schemas/members"})
+
+    async def on_post(self, request: Request, response: Response, id: str) -> None:
+        body = read(await body_of(request), NewMember)
+        send(response, member_view(id, await self.sharing.share(_viewer(request), id, body.member)))
+
+
+@dataclass(frozen=True)
+class _Member:
+    sharing: Sharing
+
+    async def on_get(self, request: Request, response: Response, id: str, project: str) -> None:
+        send(response, member_view(id, await self.sharing.member(_viewer(request), id, project)))
+
+    async def on_put(self, request: Request, response: Response, id: str, project: str) -> None:
+        status = MemberStatus(read(await body_of(request), ChangedMember).status)
+        send(response, member_view(id, await self.sharing.answer(_viewer(request), id, project, status)))
+
+    async def on_delete(self, request: Request, response: Response, id: str, project: str) -> None:
+        await self.sharing.unshare(_viewer(request), id, project)
+        send_nothing(response)
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from moorage.domain.errors import Invalid
-from moorage.domain.image import Image, Viewer, Visibility
+from moorage.domain.image import Image, MemberStatus, Viewer, Visibility
 
 DEFAULT_LIMIT = 25
 MAX_LIMIT = 1000
@@ -41,6 +41,7 @@ class Wanted:
     visibility: Visibility | None = None
     is_all: bool = False  # visibility=all
     is_hidden: bool = False
+    member_status: str = "accepted"  # of images that others share with the viewer
     order: tuple[Order, ...] = (Order("created_at"),)
     limit: int = DEFAULT_LIMIT
     marker: str | None = None
@@ -59,11 +60,18 @@ def wanted(query: Mapping[str, Sequence[str]]) -> Wanted:
         filters=filters,
         visibility=Visibility(visibility) if visibility not in (None, "all") else None,
         is_all=visibility == "all",
+        member_status=_member_status(last.get("member_status", "accepted")),
         is_hidden=_flag("os_hidden", last.get("os_hidden", "false")),
         order=_order(query),
         limit=_limit(last.get("limit")),
         marker=last.get("marker"),
     )
+
+
+def _member_status(value: str) -> str:
+    if value not in (*MemberStatus, "all"):
+        raise Invalid(f"Invalid status: {value}. It is pending, accepted, rejected or all.")
+    return value
 
 
 def ids_of(asked: Wanted) -> tuple[str, ...] | None:
@@ -96,6 +104,10 @@ def _matches(image: Image, asked: Wanted, viewer: Viewer) -> bool:
     is_others_community = image.visibility is Visibility.COMMUNITY and image.owner != viewer.project
     if is_others_community and not (asked.is_all or asked.visibility is Visibility.COMMUNITY):
         return False
+    if not image.is_owned_by(viewer) and asked.member_status != "all":
+        member = image.membership_of(viewer)
+        if member is not None and member.status != asked.member_status:
+            return False
     return all(_fits(image, name, value) for name, value in asked.filters)
 
 

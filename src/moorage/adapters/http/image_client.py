@@ -18,7 +18,7 @@ _FIELDS = {
     *("os_hidden", "protected", "min_disk", "min_ram", "owner", "disk_format", "container_format", "created_at"),
     *("updated_at", "tags", "file", "self", "schema"),
 }
-_OPEN = ("public", "community")  # a "shared" one is its owner's: here images have no members
+_OPEN = ("public", "community")
 
 
 @dataclass(frozen=True)
@@ -30,8 +30,14 @@ class HttpImageApi:
     async def show(self, image: ImageId, project: ProjectId) -> ImageInfo:
         found = await self.session.json("GET", f"/v2/images/{image}")
         if found.get("owner") != project and found.get("visibility") not in _OPEN:
-            raise NotFound(f"No image found with ID {image}")
+            await self._require_member(found, image, project)
         return _info(found)
+
+    async def _require_member(self, found: Mapping[str, Any], image: ImageId, project: ProjectId) -> None:
+        """Raises NotFound for an image that is not shared with the project."""
+        if found.get("visibility") != "shared":
+            raise NotFound(f"No image found with ID {image}")
+        await self.session.json("GET", f"/v2/images/{image}/members/{project}")
 
     async def fetch(self, image: ImageId, into: Path) -> None:
         part = into.with_name(into.name + ".part")
