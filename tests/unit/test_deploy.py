@@ -69,6 +69,18 @@ def test_a_unit_gives_no_more_than_its_process_needs(path: Path) -> None:
         assert unit.service["Type"] == "notify"
 
 
+def test_a_process_that_ends_however_it_ends_is_started_again(path: Path) -> None:
+    unit = Unit(path)
+    assert unit.service["Restart"] == "always"  # a holder that was killed exits with 0
+    assert "StartLimitIntervalSec=0" in unit.lines  # however often
+
+
+def test_the_holder_outlives_a_guest_that_the_kernel_ends_for_want_of_memory() -> None:
+    unit = Unit(DEPLOY / "moorage-holder.service")
+    assert unit.service["OOMPolicy"] == "continue"
+    assert "OOMScoreAdjust" not in unit.service  # guests would inherit it, and others die in their place
+
+
 def test_users_that_units_name_are_made() -> None:
     made = set(re.findall(r"^[ug] (\S+)", (DEPLOY / "sysusers.conf").read_text(), re.M))
     for unit in map(Unit, UNITS):
