@@ -2,6 +2,7 @@
 
 import io
 import json
+import stat
 from pathlib import Path
 
 import pytest
@@ -36,6 +37,15 @@ def test_json_goes_to_a_file_and_people_read_stdout(capsys: pytest.CaptureFixtur
         out.give({"ready": True})
     assert capsys.readouterr().out == "hello\n"
     assert json.loads((tmp_path / "result.json").read_text()) == {"ready": True}
+
+
+def test_a_secret_goes_into_a_file_for_its_owner_alone(tmp_path: Path) -> None:
+    new, old = tmp_path / "new.json", tmp_path / "old.json"
+    old.touch(mode=0o644)
+    for file in (new, old):
+        with output(str(file)) as out:
+            out.give({"password": "x"}, is_secret=True)
+        assert stat.S_IMODE(file.stat().st_mode) == 0o600
 
 
 def test_a_preparation_is_ended_when_the_command_fails(capsys: pytest.CaptureFixture[str]) -> None:

@@ -52,7 +52,7 @@ def permissions(
         lines, definitions = host_user(host, vhost)
         for line in lines:
             out.say(line)
-        out.give(definitions)
+        out.give(definitions, is_secret=True)
 
 
 def _each(ids: list[str], word: str, bus: str | None, state_dir: Any, json: str | None) -> None:

@@ -47,8 +47,8 @@ class Output:
         """✓, ✗, or a dash for what could not be tried."""
         return self.style("✓", GREEN) if ok else NONE if ok is None else self.style("✗", RED)
 
-    def give(self, data: Mapping[str, Any]) -> None:
-        """The JSON, if it was asked for."""
+    def give(self, data: Mapping[str, Any], *, is_secret: bool = False) -> None:
+        """The JSON, if it was asked for; what is secret goes into a file for its owner alone."""
         if self._json_to is None:
             return
         text = json.dumps(data, indent=2, ensure_ascii=False) + "\n"
@@ -57,7 +57,8 @@ class Output:
                 sys.stdout.write(text)
                 sys.stdout.flush()
             else:
-                Path(self._json_to).write_text(text)
+                with open(self._json_to, "w", opener=_private if is_secret else None) as file:
+                    file.write(text)
         except OSError as error:
             name = self._json_to
             if name == "-":
@@ -76,6 +77,13 @@ class Output:
         except UnicodeEncodeError:  # a terminal without UTF-8
             self._people.write(text.encode("ascii", "replace").decode())
             self._people.flush()
+
+
+def _private(path: str, flags: int) -> int:
+    opened = os.open(path, flags, 0o600)
+    if os.path.isfile(path):
+        os.fchmod(opened, 0o600)  # one that was there
+    return opened
 
 
 def _silence(stream: TextIO) -> None:
