@@ -1,6 +1,6 @@
 """What a run leaves behind to be judged by: what was written, told and accepted, and what stands on the host."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -50,6 +50,12 @@ class Snapshot:
     """What there is at one time, by kind ("tap", "flow", "process" …), each thing as a line that names it."""
 
     things: Mapping[str, frozenset[str]] = field(default_factory=dict)
+
+    def blind(self, names: Collection[str]) -> list[str]:
+        """The kinds in which nothing goes by any of these names: of such a thing no leak would be seen."""
+        return [
+            kind for kind, things in self.things.items() if not any(name in thing for thing in things for name in names)
+        ]
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,10 @@ from moorage.domain.server import VmState
 
 def violations(cells: Sequence[Cell], judged: Judged) -> list[str]:
     missed = [f"the kill of {cell.victim} at {cell.hop.value} fell elsewhere" for cell in cells if not cell.counted]
-    return [*judged.violations, *missed]
+    lost = [
+        f"no end of the boot in which {cell.victim} died at {cell.hop.value}" for cell in cells if cell.delay is None
+    ]
+    return [*judged.violations, *missed, *lost]
 
 
 def as_json(seed: int, cells: Sequence[Cell], evidence: Evidence, judged: Judged) -> Mapping[str, Any]:

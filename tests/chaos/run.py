@@ -22,7 +22,7 @@ from moorage.app.client import Client, logged_in
 from moorage.app.clouds_yaml import ADMIN, MEMBER, account_of
 from moorage.domain.errors import MoorageError
 from moorage.domain.hops import Hop
-from moorage.domain.ids import ServerId
+from moorage.domain.ids import ServerId, device_name
 from moorage.domain.server import Server, VmState
 
 T = TypeVar("T")
@@ -180,4 +180,14 @@ async def a_run() -> AsyncIterator[Run]:
             assert row is not None
             assert await run.answers(row)
             run.before = await snapshot(cluster, audit)
+            blind = {*run.before.blind(_names(row))} - {"news"}  # which has been told
+            assert not blind, f"no {', '.join(sorted(blind))} of a server that runs is seen"
             yield run
+
+
+def _names(server: Server) -> list[str]:
+    """What its things go by."""
+    names = [server.id, guest_name(server.id)]
+    for nic in server.nics:
+        names += [nic.port, device_name(nic.port), nic.mac_address, *nic.addresses]
+    return names

@@ -91,9 +91,12 @@ class Sweep:
 
 
 def fell(times: Times, hop: Hop, killed: datetime, dead: datetime) -> bool:
-    """Whether what was killed in this time fell after this hop and before the next."""
-    at, after = times.get(hop), None if hop is HOPS[-1] else times.get(HOPS[HOPS.index(hop) + 1])
-    return at is not None and at <= killed and (after is None or dead <= after)
+    """Whether what was killed in this time fell after this hop and before the next that was told."""
+    at, later = times.get(hop), HOPS[HOPS.index(hop) + 1 :]
+    if at is None or killed < at:
+        return False
+    after = next((times[one] for one in later if one in times), None)
+    return not later if after is None else dead <= after
 
 
 def other_ends(pids: Sequence[int]) -> set[int]:

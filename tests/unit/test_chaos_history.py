@@ -182,3 +182,8 @@ def test_a_planted_leak_and_a_loss_are_reported() -> None:
     before = Snapshot({"namespace": frozenset({"dhcp"}), "tap": frozenset()})
     after = Snapshot({"namespace": frozenset(), "tap": frozenset({"tap1"})})
     assert judged(story(server(), before=before, after=after)).leaks == ["tap left: tap1", "namespace lost: dhcp"]
+
+
+def test_a_look_that_sees_nothing_of_a_server_that_runs_is_blind() -> None:
+    seen = Snapshot({"tap": frozenset({"tap1", "lo"}), "flow": frozenset({"in_port=9"}), "lease": frozenset()})
+    assert seen.blind(["server", "tap1"]) == ["flow", "lease"]

@@ -46,6 +46,9 @@ def test_a_death_counts_only_between_its_hop_and_the_next() -> None:
     assert not fell(times, Hop.SEEN, at(0), at(3))
     assert not fell(times, Hop.SEEN, at(4), at(6))
     assert not fell(times, Hop.PLUGGED, at(0), at(0))  # nobody has told that it was plugged
+    assert fell(times, Hop.WIRED, at(6), at(8))  # of the next nobody has told, but of a later one
+    assert not fell(times, Hop.WIRED, at(6), at(10))
+    assert not fell({Hop.WIRED: at(5)}, Hop.WIRED, at(6), at(8))  # what came after it nobody knows
     assert fell(times, Hop.RUNNING, at(10), at(10))
 
 
@@ -53,6 +56,10 @@ def test_a_cell_that_missed_is_a_violation() -> None:
     sound = judged(story(server()))
     assert violations([FINE, SLOW], sound) == []
     assert violations([FINE, MISSED], sound) == ["the kill of compute at wired fell elsewhere"]
+
+
+def test_a_cell_whose_boot_has_no_end_is_a_violation() -> None:
+    assert violations([LOST], judged(story(server()))) == ["no end of the boot in which compute died at seen"]
 
 
 def test_the_table_shows_cost_and_absence_and_marks_what_is_not_as_it_should_be() -> None:
