@@ -615,6 +615,17 @@ async def test_hosts_are_for_admins() -> None:
         assert zones == [{"zoneName": "nova", "zoneState": {"available": True}, "hosts": None}]
 
 
+async def test_an_admin_describes_a_flavor_anew_from_2_55_on() -> None:
+    async with cloud("h1") as compute:
+        path, body = "/v2.1/flavors/1", {"flavor": {"description": "small"}}
+        assert (await compute.call("PUT", path, body, token="admin", version="2.54")).status_code == 404
+        assert (await compute.call("PUT", path, body, version="2.55")).status_code == 403
+        changed = await compute.call("PUT", path, body, token="admin", version="2.55")
+        assert changed.json["flavor"]["description"] == "small"
+        assert (await compute.call("GET", path, version="2.55")).json == changed.json
+        assert (await compute.call("PUT", "/v2.1/flavors/no", body, token="admin", version="2.55")).status_code == 404
+
+
 async def test_an_admin_sets_the_quotas_of_a_project() -> None:
     async with cloud("h1") as compute:
         path = f"/v2.1/os-quota-sets/{PROJECT}"

@@ -446,6 +446,29 @@ async def test_a_users_project_id_is_kept_and_shown() -> None:
     assert (await cloud.ask("PATCH", f"/users/{user}", {"user": {"id": "other"}}, token=admin)).status == 400
 
 
+async def test_projects_have_tags() -> None:
+    cloud = await front()
+    admin = await cloud.token("admin")
+    project = await made(cloud, "/projects", {"project": {"name": "tagged", "tags": ["a"]}})
+    path = f"/projects/{project}/tags"
+
+    async def tags() -> Any:
+        return (await cloud.ask("GET", path, token=admin)).json["tags"]
+
+    for _ in range(2):
+        assert (await cloud.ask("PUT", f"{path}/b", token=admin)).status == 201
+        assert await tags() == ["a", "b"]
+    assert (await cloud.ask("HEAD", f"{path}/b", token=admin)).status == 204
+    assert (await cloud.ask("DELETE", f"{path}/b", token=admin)).status == 204
+    assert (await cloud.ask("DELETE", f"{path}/b", token=admin)).status == 404
+    assert (await cloud.ask("HEAD", f"{path}/b", token=admin)).status == 404
+    assert (await cloud.ask("PUT", path, {"tags": ["x", "y"]}, token=admin)).json["tags"] == ["x", "y"]
+    assert (await cloud.ask("PUT", path, {"tags": [str(number) for number in range(81)]}, token=admin)).status == 400
+    assert (await cloud.ask("PUT", f"{path}/b", token=await cloud.token("demo"))).status == 403
+    assert (await cloud.ask("DELETE", path, token=admin)).status == 204
+    assert await tags() == []
+
+
 async def test_groups_are_made_changed_listed_and_deleted() -> None:
     cloud = await front()
     admin = await cloud.token("admin")

@@ -330,6 +330,19 @@ async def test_an_image_is_offered_to_a_project_which_takes_it_into_its_lists_or
     assert (await cloud.ask("GET", f"/images/{id}", token=theirs)).status == 404
 
 
+async def test_an_admin_gives_an_image_to_another_project() -> None:
+    cloud = Front()
+    id = await cloud.make(visibility="private")
+    steps = [{"op": "replace", "path": "/owner", "value": "theirs"}, {"op": "add", "path": "/name", "value": "new"}]
+    body = json.dumps(steps).encode()
+    assert (await cloud.ask("PATCH", f"/images/{id}", body, headers=V21)).status == 403
+    given = await cloud.ask("PATCH", f"/images/{id}", body, headers=V21, token="admin")
+    assert (given.json["owner"], given.json["name"]) == ("theirs", "new")
+    assert await cloud.names() == []
+    wrong = json.dumps([steps[0] | {"value": 1}]).encode()
+    assert (await cloud.ask("PATCH", f"/images/{id}", wrong, headers=V21, token="admin")).status == 400
+
+
 async def test_an_image_that_is_not_shared_has_no_members() -> None:
     cloud = Front()
     id = await cloud.make(visibility="private")

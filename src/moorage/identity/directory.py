@@ -1,6 +1,6 @@
 """Domains, projects, users, groups, roles and grants made, changed and deleted; what a change invalidates."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 from uuid import uuid4
@@ -122,6 +122,14 @@ class Directory:
             return replace(project, **fields)
 
         return await self._change(Project, id, changed, off=change.enabled is False)
+
+    async def change_tags(self, id: str, change: Callable[[Sequence[str]], Sequence[str]]) -> Project:
+        """A project with other tags. Raises NotFound, and what `change` raises."""
+
+        def changed(project: Project) -> Project:
+            return replace(project, tags=tuple(change(project.tags)))
+
+        return await self._change(Project, id, changed, off=False)
 
     async def change_user(self, id: str, change: ChangedUser) -> User:
         """A new password or being switched off ends the user's tokens. Raises Invalid for another id or domain."""

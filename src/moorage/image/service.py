@@ -92,7 +92,9 @@ class ImageService:
 
         def patch(image: Image) -> Image:
             image.require_owner(viewer)
-            after = patched(image, steps)
+            after = patched(
+                _given_away(image, steps, viewer), [step for step in steps if not _gives_away(step, viewer)]
+            )
             if after.visibility is not image.visibility:
                 _require_right_to_publish(after, viewer)
             return replace(after, updated_at=self.clock.now())
@@ -183,6 +185,21 @@ class ImageService:
             is_unused = True  # deleted while it was uploaded
         if is_unused:
             await self.files.delete(image)
+
+
+def _gives_away(step: Change, viewer: Viewer) -> bool:
+    """Whether an admin gives the image another owner, which nobody else may."""
+    return step.name == "owner" and step.verb == "replace" and viewer.is_admin
+
+
+def _given_away(image: Image, steps: Sequence[Change], viewer: Viewer) -> Image:
+    """The image with the owner that an admin gives it. Raises Invalid."""
+    for step in steps:
+        if _gives_away(step, viewer):
+            if not isinstance(step.value, str) or not 0 < len(step.value) <= 64:
+                raise Invalid("Invalid input: an owner is the id of a project.")
+            image = replace(image, owner=ProjectId(step.value))
+    return image
 
 
 def _id(fields: Mapping[str, Any]) -> ImageId:

@@ -178,6 +178,14 @@ class CreateFlavor(Body):
     flavor: FlavorWanted
 
 
+class FlavorChange(Body):
+    description: Annotated[str, Meta(max_length=65535)] | None
+
+
+class UpdateFlavor(Body):
+    flavor: FlavorChange
+
+
 class ExtraSpecs(Body):
     extra_specs: dict[
         Annotated[str, Meta(min_length=1, max_length=255)], Annotated[str, Meta(max_length=255)] | int | float

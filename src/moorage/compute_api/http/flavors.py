@@ -27,7 +27,7 @@ from moorage.domain.errors import Conflict, Invalid, NotFound
 from moorage.domain.ids import FlavorId, ProjectId
 from moorage.domain.server import Flavor
 from moorage.kit.web import Request, Response, send, send_nothing
-from moorage.wire.compute import CreateFlavor, ExtraSpecs, FlavorWanted, TenantAccess
+from moorage.wire.compute import CreateFlavor, ExtraSpecs, FlavorWanted, TenantAccess, UpdateFlavor
 from moorage.wire.json import convert
 
 MOST = 2**31 - 1
@@ -157,6 +157,17 @@ class OneFlavor:
 
     async def on_get(self, request: Request, response: Response, flavor: str) -> None:
         send(response, {"flavor": flavor_view(await seen(self.service, request, flavor), eye_of(request))})
+
+    async def on_put(self, request: Request, response: Response, flavor: str) -> None:
+        """Its description, from 2.55 on."""
+        if minor_of(request) < 55:
+            raise NotFound("The resource could not be found.")
+        caller_of(request).require_admin("os_compute_api:os-flavor-manage:update")
+        description = (await read_body(request, UpdateFlavor)).flavor.description
+        after = await self.service.store.update_flavor(
+            FlavorId(flavor), lambda row: replace(row, description=description)
+        )
+        send(response, {"flavor": flavor_view(after, eye_of(request))})
 
     async def on_delete(self, request: Request, response: Response, flavor: str) -> None:
         caller_of(request).require_admin("os_compute_api:os-flavor-manage:delete")

@@ -9,6 +9,7 @@ from moorage.identity.http.directory import add_directory
 from moorage.identity.http.grants import add_grants
 from moorage.identity.http.groups import add_groups
 from moorage.identity.http.inventory import add_inventory
+from moorage.identity.http.project_tags import add_project_tags
 from moorage.identity.http.tokens import add_tokens
 from moorage.identity.http.trust import add_trust
 from moorage.identity.http.versions import add_versions
@@ -43,6 +44,7 @@ def make_app(service: IdentityService, *, places: Places = NOWHERE_ELSE) -> Asgi
     add_directory(app, service, places)
     add_grants(app, service, places)
     add_groups(app, service, places)
+    add_project_tags(app, service, places)
     add_inventory(app, places)
     add_trust(app, service)
 
