@@ -3,7 +3,7 @@
 import asyncio
 import os
 import signal
-from collections.abc import AsyncIterator, Awaitable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import replace
 from functools import partial
@@ -18,6 +18,7 @@ from tests.contract.test_network_store import P1, P2, drain, network, numbered, 
 from tests.postgresql import Server
 from tests.unit.ports import HOST, NOW, bind, report
 
+from moorage.adapters.database import network_outbox as outbox_work
 from moorage.adapters.database import network_subnets as subnet_work
 from moorage.adapters.database.compute_tables import COMPUTE
 from moorage.adapters.database.engine import Database
@@ -76,6 +77,21 @@ async def test_notifiers_share_the_outbox_and_each_item_is_taken_once(shared: Op
         assert len(ids) == len(set(ids)) > 0
         rest = await stores[0].take(NOW, 100)
         assert sorted([*ids, *(item.id for item in rest)]) == list(range(min(ids), min(ids) + 30))
+
+
+async def test_taking_waits_for_no_disk_and_nothing_else_does_so(shared: Opened) -> None:
+    def promise_after(work: Callable[[Session], object]) -> Callable[[Session], str | None]:
+        def then(session: Session) -> str | None:
+            work(session)
+            return session.scalar(text("SHOW synchronous_commit"))
+
+        return then
+
+    async with notifiers(shared, count=1, ports=1) as [store], shared(NETWORK) as database:
+        await tell(store)
+        taking = partial(outbox_work.take, now=NOW, limit=1, me=1)
+        assert await database.run("taking", promise_after(taking)) == "off"
+        assert await database.run("anything else", promise_after(lambda _: None)) == "on"
 
 
 async def test_what_one_has_taken_of_a_port_holds_up_that_port_for_all(shared: Opened) -> None:
