@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from tests.story.clouds import Story, story, until
@@ -18,11 +18,15 @@ from moorage.domain.errors import Unavailable
 from moorage.domain.ids import NetworkId
 from moorage.domain.server import Server, VmState
 
-REQUESTS: dict[Deed, tuple[dict[str, object], str]] = {
+REQUESTS: Mapping[Deed, tuple[Mapping[str, object], str]] = {
     Deed.STOP: ({"os-stop": None}, "stopped"),
     Deed.START: ({"os-start": None}, "active"),
     Deed.REBOOT: ({"reboot": {"type": "SOFT"}}, "active"),
     Deed.REBOOT_HARD: ({"reboot": {"type": "HARD"}}, "active"),
+    Deed.PAUSE: ({"pause": None}, "paused"),
+    Deed.UNPAUSE: ({"unpause": None}, "active"),
+    Deed.SUSPEND: ({"suspend": None}, "suspended"),
+    Deed.RESUME: ({"resume": None}, "active"),
 }
 FORGETTING = 45.0  # seconds in which news of a server that is gone dies
 
@@ -53,9 +57,6 @@ class Day:
         cloud = self.cloud
         host, world = cloud.hosts[one.which % len(cloud.hosts)], cloud.worlds[one.which % len(cloud.hosts)]
         match one.deed:
-            case Deed.CREATE | Deed.DELETE | Deed.STOP | Deed.START | Deed.REBOOT | Deed.REBOOT_HARD:
-                async with self._turns[one.which]:
-                    await self._ask(one)
             case Deed.CALLS:
                 _arm(self.faults, one)
             case Deed.MESSAGES:
@@ -84,6 +85,9 @@ class Day:
                 world.gate.is_cut = True
                 await asyncio.sleep(one.away)
                 world.gate.is_cut = False
+            case _:
+                async with self._turns[one.which]:
+                    await self._ask(one)
 
     async def _ask(self, one: Happening) -> None:
         """What a user asks of one server, one thing after the other; who had no answer may find it done or not."""
@@ -97,7 +101,12 @@ class Day:
             await scene.delete()
             self.wanted[one.which] = {"deleted"}
             return
-        body, state = REQUESTS[one.deed]
+        if one.deed is Deed.REBUILD:
+            row = await scene.row()
+            body: Mapping[str, object] = {"rebuild": {"imageRef": row.image}}
+            state = "stopped" if row.life.vm is VmState.STOPPED else "active"
+        else:
+            body, state = REQUESTS[one.deed]
         try:
             reply = await self.cloud.compute.call("POST", f"/servers/{scene.server}/action", body)
             status = reply.status

@@ -17,6 +17,11 @@ class Deed(StrEnum):
     START = "start"
     REBOOT = "reboot"
     REBOOT_HARD = "reboot hard"
+    PAUSE = "pause"
+    UNPAUSE = "unpause"
+    SUSPEND = "suspend"
+    RESUME = "resume"
+    REBUILD = "rebuild"
     # of fate
     CALLS = "some calls fail"
     MESSAGES = "some messages go astray"
@@ -30,7 +35,18 @@ class Deed(StrEnum):
     CUT = "a host is cut off"
 
 
-ACTS = (Deed.DELETE, Deed.STOP, Deed.START, Deed.REBOOT, Deed.REBOOT_HARD)
+ACTS = {
+    Deed.DELETE: 3,
+    Deed.STOP: 3,
+    Deed.START: 3,
+    Deed.REBOOT: 2,
+    Deed.REBOOT_HARD: 3,
+    Deed.PAUSE: 1,
+    Deed.UNPAUSE: 2,
+    Deed.SUSPEND: 1,
+    Deed.RESUME: 2,
+    Deed.REBUILD: 2,
+}
 BLOWS = {
     Deed.CALLS: 10,
     Deed.MESSAGES: 6,
@@ -73,7 +89,8 @@ def plan(
         happenings.append(Happening(when, Deed.CREATE, server))
         for _ in range(random.randrange(4)):
             when += random.choice((random.uniform(0, 0.03), random.uniform(0, 2), random.uniform(0, seconds / 3)))
-            happenings.append(Happening(when, random.choice(ACTS), server))
+            [act] = random.choices(list(ACTS), weights=list(ACTS.values()))
+            happenings.append(Happening(when, act, server))
     happenings += [_blow(random, seconds, hosts, is_rough=is_rough) for _ in range(random.randrange(4, 16))]
     return sorted(happenings, key=lambda one: one.when)
 
