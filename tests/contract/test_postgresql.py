@@ -83,7 +83,8 @@ async def test_taking_waits_for_no_disk_and_nothing_else_does_so(shared: Opened)
     def promise_after(work: Callable[[Session], object]) -> Callable[[Session], str | None]:
         def then(session: Session) -> str | None:
             work(session)
-            return session.scalar(text("SHOW synchronous_commit"))
+            said: str | None = session.scalar(text("SHOW synchronous_commit"))
+            return said
 
         return then
 
