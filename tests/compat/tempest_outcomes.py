@@ -54,10 +54,10 @@ def reason_in(trace: str) -> str:
     return " ".join(words)[:LONGEST_REASON]
 
 
-def summed_up(wanted: Iterable[str], outcomes: Iterable[Outcome]) -> Summary:
+def summed_up(wanted: Iterable[str], outcomes: Iterable[Outcome], wrongs: Sequence[str] = ()) -> Summary:
     """Each wanted test once: one that was not heard of shares its class's fate, or has failed for that.
 
-    A class's own failure to clean up is a failure beside its tests'.
+    A class's own failure to clean up is a failure beside its tests', and so is what went wrong in the cloud itself.
     """
     tests = {outcome.test: outcome for outcome in outcomes}
     classes = {match["name"]: outcome for name, outcome in tests.items() if (match := FIXTURE.match(name))}
@@ -77,6 +77,8 @@ def summed_up(wanted: Iterable[str], outcomes: Iterable[Outcome]) -> Summary:
     for name, outcome in tests.items():
         if name.startswith("tearDownClass") and outcome.status not in {*PASSED, "skip"}:
             failures[name] = outcome.reason
+    if wrongs:
+        failures["moorage up"] = "; ".join(wrongs)[:LONGEST_REASON]
     return Summary(passed, skipped, failures)
 
 

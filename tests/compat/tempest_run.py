@@ -74,8 +74,9 @@ def run(
     """What became of the tests, in a cloud made for them. Raises AssertionError when it failed as a whole."""
     with tempfile.TemporaryDirectory(prefix="moorage-tempest-") as made:
         home = Path(made)
+        wrongs: list[str] = []
         try:
-            with running_cloud(home, host_kind=host_kind) as place:
+            with running_cloud(home, host_kind=host_kind, wrongs=wrongs) as place:
                 directory = home / "tempest"
                 directory.mkdir()
                 config = configure(place, directory)
@@ -85,7 +86,7 @@ def run(
                     if outcome.status not in {*PASSED, "skip"}:
                         say(f"{outcome.status}: {outcome.test}")
                 say((directory / "errors.log").read_text())
-                summary = summed_up(wanted, outcomes)
+            summary = summed_up(wanted, outcomes, wrongs)
         finally:
             if keep is not None:
                 kept(home, keep)

@@ -61,6 +61,11 @@ def test_what_was_never_run_and_what_was_not_cleaned_up_have_failed() -> None:
     assert set(summary.failures) == {TWO, f"tearDownClass ({CLASS})"}
 
 
+def test_what_went_wrong_in_the_cloud_is_a_failure_beside_the_tests() -> None:
+    summary = summed_up([ONE], [Outcome(ONE, "success", "")], ["a part of it failed"])
+    assert (list(summary.passed), summary.failures) == ([ONE], {"moorage up": "a part of it failed"})
+
+
 def test_a_reason_is_what_the_trace_says_in_the_end() -> None:
     frames = 'Traceback (most recent call last):\n\n  File "a.py", line 1, in b\n    c()\n    ^^^\n\n'
     trace = f"{frames}x.NotFound: gone\nDetails: no id\n  nor name\n"

@@ -45,6 +45,17 @@ async def test_a_running_server_takes_groups_on_and_off() -> None:
         assert await seen(cloud, server) == (None, [])
 
 
+async def test_a_group_that_was_renamed_is_still_the_servers() -> None:
+    async with story() as cloud:
+        server = await active(cloud)
+        web = await made_group(cloud, "web")
+        assert await asked(cloud, server, "addSecurityGroup", "web") == (202, "")
+        session = cloud.plane.session("network", user="demo", project="demo")
+        await session.json("PUT", f"/v2.0/security-groups/{web}", {"security_group": {"name": "front"}})
+        assert await asked(cloud, server, "removeSecurityGroup", "default") == (202, "")
+        assert await seen(cloud, server) == (["front"], [web])
+
+
 async def test_a_group_that_is_not_there_is_neither_added_nor_removed() -> None:
     async with story() as cloud:
         server = await active(cloud)

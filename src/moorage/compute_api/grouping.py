@@ -21,22 +21,26 @@ class Grouping:
     network: NetworkApi
 
     async def of(self, server: Server) -> Sequence[GroupInfo]:
-        """The server's groups. Raises NotFound for one that is gone, Unavailable."""
-        return await self.network.security_groups(server.project, names_of(server))
+        """The server's groups, by the names that they have now. Raises NotFound for one that is gone, Unavailable."""
+        known = server.security_groups or [str(entry["name"]) for entry in group_names(server)]
+        return await self.network.security_groups(server.project, known)
 
     async def add(self, server: str, name: str, caller: Caller) -> None:
         """Repeatable. Raises NotFound, Conflict, Unavailable."""
         row, group = await self._found(server, name, caller)
-        await self._change(row, caller, lambda names: [*names, *({group.name} - set(names))])
+        groups = await self.of(row)
+        if group not in groups:
+            await self._change(row, caller, [*groups, group])
         await self._on_ports(row, lambda groups: tuple(dict.fromkeys((*groups, group.id))))
 
     async def remove(self, server: str, name: str, caller: Caller) -> None:
         """Raises NotFound also for a group that the server has not; Conflict, Unavailable."""
         row, group = await self._found(server, name, caller)
+        groups = await self.of(row)
         ports = await self.network.ports(device=row.id)
-        if group.name not in names_of(row) and not any(group.id in port.security_groups for port in ports):
+        if group not in groups and not any(group.id in port.security_groups for port in ports):
             raise NotFound(f"Security group {name} not associated with the instance {server}")
-        await self._change(row, caller, lambda names: [each for each in names if each != group.name])
+        await self._change(row, caller, [each for each in groups if each != group])
         await self._on_ports(row, lambda groups: tuple(each for each in groups if each != group.id))
 
     async def _found(self, server: str, name: str, caller: Caller) -> tuple[Server, GroupInfo]:
@@ -45,17 +49,15 @@ class Grouping:
         [group] = await self.network.security_groups(row.project, [name])
         return row, group
 
-    async def _change(self, row: Server, caller: Caller, change: Callable[[list[str]], list[str]]) -> None:
+    async def _change(self, row: Server, caller: Caller, groups: Sequence[GroupInfo]) -> None:
         """On the record first: what is made for the server from now on has its groups from there."""
-        names = change(names_of(row))
-        groups = await self.network.security_groups(row.project, names)
 
         def rule(before: Server) -> Server:
             require_unlocked(before, caller)
             return replace(
                 before,
                 security_groups=tuple(group.id for group in groups),
-                extra={**before.extra, "groups": names},
+                extra={**before.extra, "groups": [group.name for group in groups]},
             )
 
         await self.acting.change(row.id, caller, rule, states=None)
@@ -69,7 +71,3 @@ class Grouping:
                         await self.network.set_groups(current, groups)
 
             await retry(write, on=Stale, timeout=STALE_FOR, first=0.005, longest=0.2)
-
-
-def names_of(server: Server) -> list[str]:
-    return [str(entry["name"]) for entry in group_names(server)]
