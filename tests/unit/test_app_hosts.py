@@ -1,17 +1,25 @@
 """What starts a host: tools that fail or hang are told of in their own words."""
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, cast
 
 import pytest
+from structlog.testing import capture_logs
 
 from moorage.adapters.qemu.command_line import Accelerator
 from moorage.app.config import HostKind
 from moorage.app.guests import find_accelerator
+from moorage.app.places import state_of
+from moorage.app.serving.host import placed
+from moorage.app.serving.process import Process
+from moorage.app.serving.settings import HostSettings
 from moorage.app.switch_start import run_to_its_end
-from moorage.domain.errors import Unavailable
+from moorage.domain.errors import Conflict, Unavailable
+from moorage.domain.ids import HostName
+from moorage.kit.alone import alone
+from moorage.seams.hypervisor import GuestImage
 from moorage.seams.world import World
 
 TOOL = ["ovsdb-tool", "create", "conf.db"]
@@ -70,3 +78,25 @@ async def test_kvm_is_tried_for_qemu_only(tmp_path: Path, kind: HostKind) -> Non
     told: list[str] = []
     assert await find_accelerator(kind, tmp_path / "cache", told.append) is Accelerator.TCG
     assert (told, list(tmp_path.iterdir())) == ([], [])
+
+
+async def test_where_no_guest_can_be_built_to_try_kvm_guests_run_without_it(tmp_path: Path) -> None:
+    async def none(_cache: Path, _progress: Callable[[str], None]) -> GuestImage:
+        raise Unavailable("Debian's packages cannot be reached")
+
+    device = tmp_path / "kvm"
+    device.touch()
+    with capture_logs() as said:
+        found = await find_accelerator(HostKind.QEMU, tmp_path, lambda _: None, device=device, image=none)
+    assert found is Accelerator.TCG
+    assert [line["reason"] for line in said] == ["Debian's packages cannot be reached"]
+
+
+async def test_a_host_has_one_compute_and_one_agent(tmp_path: Path) -> None:
+    state = state_of(tmp_path, HostName("host-1"))
+    state.mkdir(parents=True)
+    with alone(state / "agent.lock"), pytest.raises(Conflict, match=r"another agent runs on this host: .*agent\.lock"):
+        async with placed(
+            cast(Process, None), HostSettings(name="host-1", holder=tmp_path / "holder.sock"), tmp_path, "agent"
+        ):
+            pass

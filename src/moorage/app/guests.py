@@ -2,8 +2,9 @@
 
 import asyncio
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import structlog
 
@@ -12,10 +13,15 @@ from moorage.app.config import HostKind
 from moorage.app.places import state_of
 from moorage.app.serving.part import Runner
 from moorage.compute.manager import Capacity
+from moorage.domain.errors import Invalid, Unavailable
 from moorage.domain.ids import HostName
 from moorage.seams.hypervisor import Hypervisor
 from moorage.seams.world import World
 
+if TYPE_CHECKING:
+    from moorage.seams.hypervisor import GuestImage
+
+Builder = Callable[[Path, Callable[[str], None]], Awaitable["GuestImage"]]
 KVM = Path("/dev/kvm")
 
 log = structlog.get_logger(__name__)
@@ -50,14 +56,24 @@ def guests_on(
     return qemu, [("qemu", qemu.run)]
 
 
-async def find_accelerator(kind: HostKind, cache: Path, progress: Callable[[str], None]) -> Accelerator:
-    """What runs QEMU guests here: KVM where it boots one, which is tried once for each boot of the machine."""
-    if kind is not HostKind.QEMU or not await asyncio.to_thread(KVM.exists):
+async def find_accelerator(
+    kind: HostKind, cache: Path, progress: Callable[[str], None], *, device: Path = KVM, image: Builder | None = None
+) -> Accelerator:
+    """What runs QEMU guests here: KVM where it boots one, which is tried once for each boot of the machine.
+
+    Where there is no guest to try it with, TCG, which runs everywhere; the log says why.
+    """
+    if kind is not HostKind.QEMU or not await asyncio.to_thread(device.exists):
         return Accelerator.TCG
     from moorage.adapters.guest_image.build import guest_image
     from moorage.adapters.qemu.accel import kvm_works
 
-    works = await kvm_works(await guest_image(cache, progress), cache / "kvm", progress)
+    try:
+        tried = await (image or guest_image)(cache, progress)
+    except (Invalid, Unavailable) as error:
+        log.warning("KVM is not tried: guests run without it, which is slow", reason=error.message)
+        return Accelerator.TCG
+    works = await kvm_works(tried, cache / "kvm", progress)
     return Accelerator.KVM if works else Accelerator.TCG
 
 

@@ -1,8 +1,8 @@
 """What compute and agent of a host share: its name, its world behind the holder, the machine's Open vSwitch."""
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator, Sequence
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator, Sequence
+from contextlib import ExitStack, asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -56,7 +56,8 @@ async def placed(process: Process, settings: HostSettings, state_dir: Path, what
     """
     name = HostName(settings.name)
     state = state_of(state_dir, name)
-    with _only(what, state):
+    with ExitStack() as stack:
+        _be_the_only(what, state, stack)
         holder = await for_ever("the holder", partial(reach, settings.holder))
         process.ends.append(partial(_until_gone, holder))
         place = Place(name, settings, holder.world(name), _life(settings.holder), switch_of(settings.switch), state)
@@ -76,12 +77,10 @@ def switch_of(settings: SwitchSettings) -> OvsSwitch:
     )
 
 
-@contextmanager
-def _only(what: str, state: Path) -> Iterator[None]:
+def _be_the_only(what: str, state: Path, stack: ExitStack) -> None:
     try:
         state.mkdir(mode=0o770, parents=True, exist_ok=True)
-        with alone(state / f"{what}.lock"):
-            yield
+        stack.enter_context(alone(state / f"{what}.lock"))
     except BlockingIOError as error:
         raise Conflict(f"another {what} runs on this host: {state}/{what}.lock is its") from error
     except OSError as error:
