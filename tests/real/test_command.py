@@ -88,6 +88,7 @@ def test_without_its_agent_a_fatal_boot_ends_in_error_and_leaves_nothing(shell: 
 
 def test_a_storm_of_real_ports_is_wired_in_few_transactions(shell: Shell) -> None:
     result = shell.json("bench", "storm", "--ports", "20", "--host-kind", "netns")
+    assert list(result) == ["ports", "seconds", "ports_per_s", "p99_ms", "ovsdb_transactions", "flow_batches"]
     assert result["ports"] == 20
     assert 0 < result["p99_ms"] <= result["seconds"] * 1000
     assert 2 <= result["ovsdb_transactions"] < 20

@@ -110,10 +110,24 @@ def test_a_closed_tun_is_one_line_that_says_what_to_do() -> None:
 
 def test_the_script_goes_on_with_what_is_there_and_asks_for_no_privilege() -> None:
     with an_ordinary_users_shell(NO_ACCOUNT, tun_mode=0o600) as shell:
-        shown = shell.run(str(REPOSITORY / "script" / "demo"))
+        shown = shell.run("env", f"PATH={all_programs_but('qemu-img', shell)}", str(REPOSITORY / "script" / "demo"))
         assert shown.returncode == 0, shown.stderr
-        assert "hosts are simulated, because /dev/net/tun is closed to this user" in shown.stdout
+        assert shown.stderr.count("apt-get") == 1
+        assert (
+            "only root can install it: RUNLEVEL=1 apt-get install --no-install-recommends qemu-utils\n" in shown.stderr
+        )
+        assert "hosts are simulated, because qemu-img missing; /dev/net/tun is closed to this user" in shown.stdout
         assert "nothing left behind" in shown.stdout
+
+
+def all_programs_but(missing: str, shell: UsersShell) -> Path:
+    """A folder of what /usr/bin has, without one program."""
+    folder = shell.home / "programs"
+    folder.mkdir()
+    for program in Path("/usr/bin").iterdir():
+        if program.name != missing:
+            (folder / program.name).symlink_to(program)
+    return folder
 
 
 HOLDER_ALONE = """

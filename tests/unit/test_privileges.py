@@ -28,6 +28,11 @@ CALLS = {
 }
 PROGRAMS = {"sudo", "doas", "pkexec", "nsenter", "unshare", "setpriv", "runuser", "sysctl", "modprobe", "brctl"}
 PLACES = ("/dev/net/tun", "/run/netns")
+# Nobody gains by these: started by root, PostgreSQL is nobody's, and a cluster's processes may do nothing of root's.
+GIVEN_UP = {
+    "adapters/database/server.py": {"setpriv", "shutil.chown"},
+    "app/cluster/parts.py": {"setpriv"},
+}
 ITS_PARTS = {f"moorage.adapters.world.{module}" for module in HOLDERS}
 
 
@@ -58,7 +63,11 @@ def test_there_is_no_privileged_code_outside_the_holder() -> None:
     assert [path for path in holder if not path.exists()] == []
     others = [path for path in sorted(SOURCE.rglob("*.py")) if path not in holder]
     found = [
-        f"{path.relative_to(SOURCE)}:{what}" for path in others for what in privileged(ast.parse(path.read_text()))
+        f"{name}:{what}"
+        for path in others
+        for name in [str(path.relative_to(SOURCE))]
+        for what in privileged(ast.parse(path.read_text()))
+        if what.partition(": ")[2] not in GIVEN_UP.get(name, ())
     ]
     assert found == []
 

@@ -5,20 +5,25 @@ from typing import Annotated
 import typer
 
 from moorage.app.state import parse_listen
-from moorage.cli.options import Listen, OsCloud, State
+from moorage.cli.options import OsCloud, State, listen_address
 from moorage.cli.output import BOLD, output
 
 
 def command(
     server: Annotated[str, typer.Argument(help="Its name or id.")],
     port: Annotated[int, typer.Argument(min=1, max=65535, help="A TCP port of the guest.")],
-    listen: Listen = "127.0.0.1:0",
+    listen: Annotated[
+        str,
+        typer.Option(
+            metavar="ADDR:PORT", callback=listen_address, help="Where connections are taken; port 0: any free."
+        ),
+    ] = "127.0.0.1:0",
     os_cloud: OsCloud = None,
     state_dir: State = None,
 ) -> None:
     """Carry TCP connections into a guest, until Ctrl-C.
 
-    Security groups hold for them as for anybody in the guest's network. Port 0 takes any free one.
+    Security groups hold for them as for anybody in the guest's network.
     """
     from moorage.app.forwarding import forwarding
     from moorage.app.interrupts import run
