@@ -52,15 +52,11 @@ class Cluster:
     async def start(self, *names: str) -> None:
         """Returns when they are ready. Raises Unavailable, with the last words of one that has ended.
 
-        With the holder compute and agent end by themselves; as by systemd, they are started again with it.
+        With the holder compute and agent end by themselves, and are to be started too.
         """
         for name in names:
             await self.parts[name].start()
         await self.ready(names)
-        if HOLDER in names:
-            for name in ON_HOST:
-                await self.parts[name].stop()
-            await self.start(*ON_HOST)
 
     async def kill(self, *names: str) -> None:
         for name in names:
