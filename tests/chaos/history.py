@@ -72,8 +72,8 @@ def _untrue(server: Server, evidence: Evidence) -> str:
     if deadline is None or fault.created < deadline:
         return "with time left"
     reached = _reached(evidence.facts.get(server.id, ()), fault.created)
-    if reached is not None and reached.value not in fault.message:
-        return f"and blames another hop than the one after {reached.value}"
+    if reached is not None and f"'{reached.value}'" not in fault.message:
+        return f"and names another hop than {reached.value}"
     return ""
 
 
