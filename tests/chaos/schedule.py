@@ -14,6 +14,7 @@ from moorage.domain.errors import Conflict, NotFound
 from moorage.domain.ids import ServerId
 from moorage.domain.server import VmState
 
+BREATH = 3.0  # seconds: one heartbeat
 ACCEPTED_WITHIN = 120.0  # seconds, a limit for hangs
 ANSWERS_WITHIN = 60.0  # seconds: the switch may be dead, too
 
@@ -24,7 +25,7 @@ class Schedule:
 
     run: Run
     plan: Plan
-    _turns: dict[str, asyncio.Lock] = field(default_factory=dict)  # of parts: one death at a time
+    _turns: dict[str, asyncio.Lock] = field(default_factory=dict)  # of parts
 
     async def go(self) -> None:
         """Returns when everything is settled, or the time for that is over, and all is cleared away."""
@@ -44,10 +45,15 @@ class Schedule:
         await asyncio.gather(*[self._fall(part, death.away) for part in death.parts])
 
     async def _fall(self, part: str, away: float) -> None:
-        async with self._turns.setdefault(part, asyncio.Lock()):
+        """A part that is just coming back is spared: how fast that is depends on the machine, and it shall be heard."""
+        turn = self._turns.setdefault(part, asyncio.Lock())
+        if turn.locked():
+            return
+        async with turn:
             await self.run.cluster.kill(part)
             await asyncio.sleep(away)
             await self.run.cluster.start(part)
+            await asyncio.sleep(BREATH)
 
     async def _live(self, number: int, life: Life, begun: float) -> str:
         await _at(begun + life.at)

@@ -139,7 +139,7 @@ async def test_a_server_waits_for_a_host_that_is_silent_for_a_moment_and_not_for
         host.die()
         await asyncio.sleep(DEAD_AFTER.total_seconds() + 3)
         server = await compute.boot()
-        await asyncio.sleep(HOST_PATIENCE.total_seconds() - 4)
+        await asyncio.sleep(HOST_PATIENCE.total_seconds() - DEAD_AFTER.total_seconds() - 10)
         assert (await compute.show(server))["status"] == "BUILD"
         host = await compute.start_host("h1")
         await compute.until(server, "ACTIVE")

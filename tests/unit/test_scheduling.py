@@ -7,7 +7,6 @@ import pytest
 
 from moorage.domain.attempt import (
     HOST_PATIENCE,
-    LATELY,
     MOST_TRIES,
     brought_up,
     done,
@@ -115,8 +114,8 @@ def test_a_host_that_an_admin_has_named_is_taken_or_none() -> None:
 def test_a_new_server_waits_for_a_host_that_would_take_it_and_went_silent_lately() -> None:
     silent = host("a", heard_at=NOW - DEAD_AFTER - timedelta(seconds=1))
     assert waits_for_host(SERVER, [silent], NOW)
+    assert waits_for_host(replace(SERVER, created=NOW - 2 * HOST_PATIENCE), [silent], NOW)
     assert not waits_for_host(SERVER, [silent], NOW + HOST_PATIENCE)
-    assert not waits_for_host(SERVER, [replace(silent, heard_at=NOW - LATELY)], NOW)
     assert not waits_for_host(SERVER, [replace(silent, used_memory_mib=1000)], NOW)
     assert not waits_for_host(SERVER, [], NOW)
 

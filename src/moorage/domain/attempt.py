@@ -22,8 +22,7 @@ from moorage.domain.server import (
     moved,
 )
 
-HOST_PATIENCE = timedelta(seconds=30)  # for a host that has gone silent: it, or the bus, is started again, say
-LATELY = timedelta(seconds=60)
+HOST_PATIENCE = timedelta(seconds=60)  # since a host was heard last: it, or the bus, is being started again, say
 MOST_TRIES = 3  # hosts asked to boot one server, before it is given up
 
 
@@ -86,9 +85,7 @@ def first_placed(server: Server, hosts: Iterable[HostState], generation: Generat
 
 def waits_for_host(server: Server, hosts: Iterable[HostState], now: datetime) -> bool:
     """Whether a new server that no host takes shall wait: one that would take it was heard of not long ago."""
-    if now - server.created >= HOST_PATIENCE:
-        return False
-    back = [replace(host, heard_at=now) for host in hosts if now - host.heard_at < LATELY]
+    back = [replace(host, heard_at=now) for host in hosts if now - host.heard_at < HOST_PATIENCE]
     try:
         return bool(chosen(server, back, now))
     except Exhausted:
