@@ -62,6 +62,29 @@ async def test_a_boot_waits_for_its_own_agent_where_no_other_host_has_a_live_one
         assert await _host_of(cloud, server) == first
 
 
+async def test_a_boot_waits_for_its_only_agent_before_its_ports_are_bound_too() -> None:
+    async with story(timeout=300) as cloud:
+        [host] = cloud.hosts
+        await host.agent.stop()
+        await asyncio.sleep(20)  # known to be dead: no port is bound to its host
+        server = await cloud.create()
+        await asyncio.sleep(30)
+        assert await cloud.status(server) == "BUILD"
+        host.agent.start()
+        assert await cloud.settled(server, within=4) == "ACTIVE"
+
+
+async def test_a_boot_whose_ports_no_agent_takes_goes_within_seconds_where_one_lives() -> None:
+    async with story(hosts=2, timeout=300) as cloud:
+        first, second = [host.equipment.name for host in cloud.hosts]
+        await _dies_agent(cloud, first)
+        await asyncio.sleep(20)
+        servers = [await cloud.create() for _ in range(3)]
+        for server in servers:
+            assert await cloud.settled(server, within=SOON) == "ACTIVE"
+            assert await _host_of(cloud, server) == second
+
+
 async def test_a_server_that_was_let_run_is_never_moved() -> None:
     async with story(hosts=2, timeout=300) as cloud:
         server = await cloud.create()

@@ -26,7 +26,7 @@ from moorage.seams.timeline import Timeline
 
 log = structlog.get_logger(__name__)
 
-BINDING_PATIENCE = 4.0  # seconds for an agent that was only restarted to be heard again; then another host may do
+BINDING_PATIENCE = 60.0  # seconds for an agent to be heard again; compute API moves a boot much sooner, where it can
 LAST_LOOK = 5.0  # seconds for the look before giving up
 GUEST_DEATHS = 2  # how often a guest may die while it is held, before its boot fails
 SHORTEST_PLUG = 5.0  # seconds that plugging gets in any case, also in a re-run when time is up

@@ -43,8 +43,8 @@ def is_unplaced(server: Server) -> bool:
 
 
 def is_awaiting_network(server: Server) -> bool:
-    """Whether its host waits for its ports, without leave to run it yet: another host may have it."""
-    return job_of(server.life) is Job.BOOT and server.plug_deadline is not None and not server.is_released
+    """Whether its host still has to bind its ports, or waits for them, without leave to run it: another may have it."""
+    return job_of(server.life) is Job.BOOT and server.host is not None and not server.is_released
 
 
 def placed(server: Server, host: HostName, generation: Generation, now: datetime) -> Server:
