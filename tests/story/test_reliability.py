@@ -17,6 +17,7 @@ from tests.story.gates import Gate, gated
 from moorage.adapters.http.external_events_client import HttpExternalEvents
 from moorage.adapters.http.session import Session
 from moorage.adapters.memory.bus import MemoryBus
+from moorage.compute.boot import BINDING_PATIENCE
 from moorage.domain.events import ExternalEvent
 from moorage.domain.hops import Fact, Hop
 from moorage.domain.ids import ServerId
@@ -201,7 +202,7 @@ async def test_a_dead_agent_and_a_host_that_is_not_there_have_each_a_fault_of_th
         await cloud.host.agent.stop()
         await asyncio.sleep(80)
         deaf = await cloud.create()
-        assert await cloud.settled(deaf, within=6.0) == "ERROR"
+        assert await cloud.settled(deaf, within=BINDING_PATIENCE + 2.0) == "ERROR"
         assert (await fault_of(cloud, deaf))["details"].startswith(
             "host host-1 has no live Open vSwitch agent: start it there."
         )
