@@ -167,6 +167,11 @@ def test_a_cloud_comes_up_tells_of_itself_and_goes(up: Shell) -> None:
     assert up.moorage("env").stdout.splitlines()[1] == "export OS_CLOUD='moorage-admin'"
     del up.environ["OS_CLOUD"]
     assert "OS_AUTH_URL" in up.moorage("env", "--openrc").stdout
+    elsewhere = up.moorage("env", "--state-dir", str(state)).stdout.splitlines()[-1]
+    assert elsewhere == f"export MOORAGE_STATE_DIR='{state}'"
+    up.environ["MOORAGE_STATE_DIR"] = str(up.home / "elsewhere")
+    assert up.moorage("status").returncode == 1
+    del up.environ["MOORAGE_STATE_DIR"]
     unknown = up.moorage("timeline", "hello")
     assert (unknown.returncode, unknown.stderr) == (1, "moorage: there is no server 'hello' in project demo\n")
 

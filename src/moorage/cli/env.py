@@ -26,3 +26,5 @@ def command(
     else:
         print(f"export OS_CLIENT_CONFIG_FILE={quoted(str(file))}")
         print(f"export OS_CLOUD={quoted(name)}")
+    if state_dir is not None:  # for our own commands, which then need no --state-dir either
+        print(f"export MOORAGE_STATE_DIR={quoted(str(state_dir.absolute()))}")

@@ -87,7 +87,13 @@ Json = Annotated[
 ]
 State = Annotated[
     Path | None,
-    typer.Option("--state-dir", metavar="DIR", help="Where the cloud keeps its state [$XDG_STATE_HOME/moorage]."),
+    typer.Option(
+        "--state-dir",
+        metavar="DIR",
+        envvar="MOORAGE_STATE_DIR",
+        show_envvar=False,
+        help="Where the cloud keeps its state [MOORAGE_STATE_DIR, else $XDG_STATE_HOME/moorage].",
+    ),
 ]
 OsCloud = Annotated[
     str | None,
