@@ -55,6 +55,13 @@ def test_one_command_starts_a_cluster_that_can_be_kept_used_and_ended(shell: She
     assert not shell.left()
 
 
+@pytest.mark.parametrize("words", [["--bus", "memory"], ["--host-kind", "simulated"]])
+def test_what_can_only_be_in_one_process_is_refused(shell: Shell, words: list[str]) -> None:
+    refused = shell.moorage("cluster", *words)
+    assert refused.returncode == 2
+    assert "process" in refused.stderr
+
+
 def test_an_interrupted_cluster_leaves_nothing(shell: Shell) -> None:
     command = [*MOORAGE, "cluster", "--host-kind", "netns"]
     with subprocess.Popen(command, env=shell.environ, stdout=subprocess.PIPE) as running:

@@ -1,5 +1,6 @@
 """`moorage cluster`: boots in a cloud spread over processes, and how each message went."""
 
+import os
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -32,13 +33,18 @@ def command(
     Their timelines show by which exchange, routing key and queue each message went. Nothing is left behind.
     """
     from moorage.cli.private import chosen_kind, private_settings, run_privately, say_left
+    from moorage.domain.errors import Unavailable
 
     if bus is BusKind.MEMORY:
         raise typer.BadParameter("processes have no memory in common: --bus rabbitmq")
+    if host_kind is HostKind.SIMULATED:
+        raise typer.BadParameter("simulated hosts live in one process: --host-kind netns, or qemu")
     with output(json) as out:
         if down:
             _end_kept(out)
             return
+        if os.geteuid() != 0:
+            raise Unavailable("a cluster's host has a holder, which is root's: run it as root")
         kind = chosen_kind(host_kind or _real_kind(), out)
 
         async def flow(access: "Access") -> "list[Shown]":

@@ -52,7 +52,6 @@ class ServedPart:
     file: Path
     log: Path
     ready: Path  # a socket's path, for that word
-    environment: dict[str, str] = field(default_factory=dict)
     _process: subprocess.Popen[bytes] | None = field(default=None, repr=False)
     _listener: socket.socket | None = field(default=None, repr=False)
     _is_ready: bool = False
