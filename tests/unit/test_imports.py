@@ -18,7 +18,7 @@ SMALLEST = "import typer\napp = typer.Typer()\n@app.command()\ndef smallest(): .
 
 def modules_after(code: str) -> set[str]:
     program = f"import sys\n{code}\nprint('\\n'.join(sys.modules))"
-    ran = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=15, check=True)
+    ran = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=50, check=True)
     return set(ran.stdout.splitlines())
 
 
