@@ -67,7 +67,7 @@ class _Listening:
     """Notes when the client goes away while its body is read: Falcon takes that for the body's end."""
 
     def __init__(self, app: falcon.asgi.App[Request, Response]) -> None:
-        self._app = app
+        self.app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         own = dict(scope)
@@ -78,7 +78,7 @@ class _Listening:
                 own[CUT] = True
             return event
 
-        await self._app(own, heard, send)
+        await self.app(own, heard, send)
 
 
 @dataclass(frozen=True)

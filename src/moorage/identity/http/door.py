@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass
 
+import falcon.asgi
+
 from moorage.domain.caller import Caller
 from moorage.domain.errors import NotFound, Unauthorized
 from moorage.identity.catalog import NOWHERE_ELSE, Places
@@ -15,8 +17,7 @@ from moorage.identity.http.trust import add_trust
 from moorage.identity.http.versions import add_versions
 from moorage.identity.scoping import REFUSED
 from moorage.identity.service import IdentityService
-from moorage.kit.mount import Asgi, Receive, Scope, Send
-from moorage.kit.web import Request
+from moorage.kit.web import Request, Response
 from moorage.kit.web import make_app as make_web_app
 from moorage.wire.errors import HttpFault, identity_error
 
@@ -33,7 +34,7 @@ class _Authenticate:
             raise Unauthorized(REFUSED) from None
 
 
-def make_app(service: IdentityService, *, places: Places = NOWHERE_ELSE) -> Asgi:
+def make_app(service: IdentityService, *, places: Places = NOWHERE_ELSE) -> falcon.asgi.App[Request, Response]:
     """The application, to be mounted under /identity.
 
     `places` is where clients reach the services; without it all are where the request's Host header says.
@@ -47,11 +48,7 @@ def make_app(service: IdentityService, *, places: Places = NOWHERE_ELSE) -> Asgi
     add_project_tags(app, service, places)
     add_inventory(app, places)
     add_trust(app, service)
-
-    async def mountable(scope: Scope, receive: Receive, send: Send) -> None:
-        await app(dict(scope), receive, send)
-
-    return mountable
+    return app
 
 
 def _is_open(request: Request) -> bool:
