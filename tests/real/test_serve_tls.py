@@ -6,6 +6,7 @@ import ssl
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import aiohttp
 import pytest
@@ -31,15 +32,18 @@ class Safe:
 
 
 @pytest.fixture
-def safe(tmp_path: Path) -> Iterator[Safe]:
+def place() -> Iterator[Path]:
+    """For PostgreSQL's files, outside pytest's folders: its user may not enter those."""
+    with TemporaryDirectory(prefix="moorage-") as name:
+        yield Path(name)
+
+
+@pytest.fixture
+def safe(tmp_path: Path, place: Path) -> Iterator[Safe]:
     made = Certificates(tmp_path)
     made.make_authority("ca")
     made.sign("server", "ca", for_host="localhost")
     database_port, bus_port = free_ports(2)
-    place = tmp_path / "postgresql"
-    place.mkdir()
-    for folder in (place, *place.parents[:3]):
-        folder.chmod(0o711)
     options = {"listen_addresses": "127.0.0.1", "port": str(database_port), "ssl": "on"}
     options |= {"ssl_cert_file": f"{place}/server.pem", "ssl_key_file": f"{place}/server-key.pem"}
     server = PrivatePostgresql(place, options)

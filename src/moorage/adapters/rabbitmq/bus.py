@@ -40,7 +40,7 @@ class RabbitBus:
     _times: int = 0  # that it has connected
     _next: asyncio.Event = field(default_factory=asyncio.Event, repr=False)  # set at the next time
     _is_told: bool = False  # that it is lost
-    _servings: dict[str, Serving] = field(default_factory=dict, repr=False)
+    _servings: list[Serving] = field(default_factory=list, repr=False)  # a queue may be there twice
 
     async def run(self) -> Never:
         """Keep connected until cancelled."""
@@ -64,7 +64,7 @@ class RabbitBus:
 
     def not_served(self) -> Sequence[str]:
         """The queues that shall be served, and are not just now: a new one has to settle."""
-        return [queue for queue, serving in self._servings.items() if not serving.is_served]
+        return [serving.queue for serving in self._servings if not serving.is_served]
 
     async def connected(self) -> None:
         """Returns once there is a connection."""
@@ -102,7 +102,8 @@ class RabbitBus:
     async def serve(self, queue: str, handler: Handler) -> Never:
         async with asyncio.TaskGroup() as group:
             own = Ways(size=self.size, at_once=self.at_once, settle=self.settle)
-            serving = self._servings[queue] = Serving(queue, handler, own, group)
+            serving = Serving(queue, handler, own, group)
+            self._servings.append(serving)
             try:
                 while True:
                     link = await self._linked()
@@ -113,7 +114,7 @@ class RabbitBus:
                             log.warning("a queue is not served; trying again", queue=queue, error=error.message)
                             await asyncio.sleep(FIRST_PAUSE if isinstance(error, NotFound) else LONGEST_PAUSE)
             finally:
-                del self._servings[queue]
+                self._servings.remove(serving)
                 serving.end()
         raise AssertionError("a queue's loop ended")
 

@@ -96,7 +96,7 @@ class Serving:
     """Handlers belong to `group` and bear what was bound to the log lines of whoever serves."""
 
     def __init__(self, queue: str, handler: Handler, ways: Ways, group: asyncio.TaskGroup) -> None:
-        self._queue = queue
+        self.queue = queue
         self._crossing = routes.crossing_of(queue)
         self._handler = handler
         self._ways = ways
@@ -135,11 +135,11 @@ class Serving:
             await link.do(channel.set_qos(prefetch_count=self._ways.at_once))
             try:
                 async with asyncio.timeout(CONSUME_WITHIN):
-                    await link.do(under.basic_consume(self._queue, take))
+                    await link.do(under.basic_consume(self.queue, take))
             except TimeoutError:
                 await self._unmade(link)
                 raise Unavailable("the queue gives nothing out") from None
-            await link.do(under.queue_bind(self._queue, self._crossing.exchange, self._crossing.routing_key))
+            await link.do(under.queue_bind(self.queue, self._crossing.exchange, self._crossing.routing_key))
             self.is_served = True
             await asyncio.wait([over])
         finally:
@@ -151,17 +151,17 @@ class Serving:
 
     async def _made(self, link: Link) -> None:
         """The queue is there; one that is new has settled, and is not bound yet."""
-        arguments = routes.arguments_of(self._queue, self._ways.size)
+        arguments = routes.arguments_of(self.queue, self._ways.size)
         channel = await link.channel(_unwatched)
         try:
-            await link.do(channel.declare_queue(self._queue, passive=True))
-            await link.do(channel.declare_queue(self._queue, durable=True, arguments=arguments))
+            await link.do(channel.declare_queue(self.queue, passive=True))
+            await link.do(channel.declare_queue(self.queue, durable=True, arguments=arguments))
             link.forget(channel.close())
         except NotFound:  # which has closed the channel
             channel = await link.channel(_unwatched)
-            await link.do(channel.declare_queue(self._queue, durable=True, arguments=arguments))
+            await link.do(channel.declare_queue(self.queue, durable=True, arguments=arguments))
             link.forget(channel.close())
-            if routes.is_replicated(self._queue):
+            if routes.is_replicated(self.queue):
                 await asyncio.sleep(self._ways.settle)
 
     async def _unmade(self, link: Link) -> None:
@@ -169,9 +169,9 @@ class Serving:
         try:
             await link.send(self._crossing, Parcel(b"", "nothing", good_for=0.0))
         except Unroutable:
-            log.warning("a queue that has lost itself is made anew", queue=self._queue)
+            log.warning("a queue that has lost itself is made anew", queue=self.queue)
             channel = await link.channel(_unwatched)
-            await link.do(channel.queue_delete(self._queue))
+            await link.do(channel.queue_delete(self.queue))
             link.forget(channel.close())
 
     def _start(self, work: Coroutine[Any, Any, None], delivery: Delivery) -> None:
@@ -182,7 +182,7 @@ class Serving:
         """A handler that cancels itself is a bug of its own, and no reason to leave its message undone."""
         if not task.cancelled() or self._is_ending or delivery.over.done():
             return
-        log.error("a handler was cancelled", queue=self._queue)
+        log.error("a handler was cancelled", queue=self.queue)
         if delivery.is_call:
             delivery.answer(_sealed(internal("cancelled")))
         else:
@@ -194,7 +194,7 @@ class Serving:
                 envelope = decode(delivery.message.body)
                 _require_honest(delivery.about.user_id, envelope.body)
             except (msgspec.DecodeError, Forbidden) as error:
-                log.warning("a message was refused", queue=self._queue, by=delivery.about.user_id, error=str(error))
+                log.warning("a message was refused", queue=self.queue, by=delivery.about.user_id, error=str(error))
                 if delivery.is_call:
                     delivery.answer(_sealed(failed(error)))
                 else:
