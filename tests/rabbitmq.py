@@ -1,6 +1,7 @@
 """A real RabbitMQ for tests: one broker, a vhost for each test, and a wire to it that can be cut."""
 
 import asyncio
+import os
 import shutil
 import socket
 import subprocess
@@ -59,6 +60,32 @@ def _erl_call(broker: PrivateBroker, code: str) -> "subprocess.CompletedProcess[
     return subprocess.run(
         command, input=f"{code}.\n", env=environment, capture_output=True, text=True, timeout=15, check=False
     )
+
+
+def typed(broker: PrivateBroker, line: str, within: Path, *, password: str = "") -> None:
+    """A line of a page that begins with rabbitmqctl, typed in the folder `within`; the password is told who asks.
+
+    Debian's rabbitmqctl is for the machine's own broker: this is what it runs.
+    """
+    [programs] = Path("/usr/lib/rabbitmq/lib").glob("rabbitmq_server-*/sbin")
+    environment = {
+        "PATH": f"{programs}:{os.environ['PATH']}",
+        "HOME": str(broker.home),
+        "LANG": "C.UTF-8",
+        "RABBITMQ_NODENAME": "rabbit@localhost",
+        "RABBITMQ_CTL_ERL_ARGS": f"-start_epmd false -erl_epmd_port {broker.control_port} -dist_listen false",
+    }
+    done = subprocess.run(
+        ["sh", "-c", line],
+        input=f"{password}\n",
+        env=environment,
+        cwd=within,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == 0, f"{line}: {done.stdout}{done.stderr}"
 
 
 def a_vhost(broker: PrivateBroker) -> str:

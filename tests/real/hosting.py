@@ -6,14 +6,14 @@ The host is on a machine of its own, and its compute and agent are unprivileged 
 import json
 import os
 import subprocess
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from tests.machine import AGENT, COMPUTE, GROUP, GUESTS, Machine, a_machine
 from tests.postgresql import Server, postgresql
-from tests.rabbitmq import a_broker, a_vhost, erlang
+from tests.rabbitmq import a_broker, erlang, typed
 from tests.real.ordinary_user import way_down
 from tests.real.serving import APIS, ON_HOSTS, Served, Spread, spread
 from tests.shell import MOORAGE
@@ -21,6 +21,7 @@ from tests.shell import MOORAGE
 from moorage.adapters.rabbitmq.broker import USER, PrivateBroker
 
 HOST = "host-1"
+PAGE = Path(__file__).parents[2] / "docs" / "from-one-to-many.md"
 
 
 def command(*words: str) -> str:
@@ -37,6 +38,7 @@ class Cloud:
     spread: Spread
     machine: Machine
     database: Server
+    broker: PrivateBroker
     apis_file: Path
     host_file: Path
 
@@ -71,27 +73,26 @@ async def a_cloud() -> AsyncIterator[Cloud]:
         cloud = await stack.enter_async_context(spread(place))
         url = database.make_database("moorage")
         command("db", "upgrade", "--database", url)
-        vhost = a_vhost(broker)
-        bus = f"127.0.0.1:{broker.port}/{vhost}"
+        bus = f"127.0.0.1:{broker.port}/moorage"
         apis = cloud.write(
             "control-plane.toml",
             {
                 "postgresql://moorage@127.0.0.1/moorage": url.replace(":not-asked-for", ""),
-                "amqp://moorage@127.0.0.1/moorage": f"amqp://{USER}@{bus}",
+                "amqp://moorage@127.0.0.1/moorage": f"amqp://moorage@{bus}",
                 f"{place}/bus.password": f"{place}/services.password",
                 "/var/lib/moorage": f"{machine.place}/lib",
             },
         )
         cloud.write_password("database", "not-asked-for")
-        cloud.write_password("services", broker.password)
+        cloud.write_password("services", "services-secret")
         host = cloud.write("host.toml", _of_the_machine(machine, bus))
-        cloud.write_password("bus", _host_user(broker, vhost, place), group=GROUP)
+        cloud.write_password("bus", _prepared(broker, place), group=GROUP)
         cloud.write_password("nova", "nova-secret", group=GROUP)
         for folder, uid, gid in (("lib", 0, 0), ("c", COMPUTE, GUESTS), ("r", COMPUTE, GUESTS), ("a", AGENT, AGENT)):
             (machine.place / folder).mkdir()
             os.chown(machine.place / folder, uid, gid)
             (machine.place / folder).chmod(0o2770)
-        yield Cloud(cloud, machine, database, apis, host)
+        yield Cloud(cloud, machine, database, broker, apis, host)
 
 
 def _of_the_machine(machine: Machine, bus: str) -> dict[str, str]:
@@ -108,12 +109,18 @@ def _of_the_machine(machine: Machine, bus: str) -> dict[str, str]:
     }
 
 
-def _host_user(broker: PrivateBroker, vhost: str, place: Path) -> str:
-    """The password of the host's user, as `moorage bus permissions` makes it."""
-    file = place / "definitions.json"
-    command("bus", "permissions", HOST, "--vhost", vhost, "--json", str(file))
-    definitions = json.loads(file.read_text())
-    text = file.read_text().replace("\\", "\\\\").replace('"', '\\"')
-    erlang(broker, f'rabbit_definitions:import_raw(<<"{text}">>)')
-    file.unlink()
+def _prepared(broker: PrivateBroker, place: Path) -> str:
+    """The page's lines for the broker's machine have been typed; the password that a host's user has by them."""
+    erlang(broker, f'rabbit_auth_backend_internal:delete_user(<<"{USER}">>, <<"test">>)')  # as a new one has none of us
+    command("bus", "permissions", HOST, "--vhost", "moorage", "--json", str(place / f"{HOST}.json"))
+    for line in typed_lines("rabbitmqctl"):
+        typed(broker, line, place, password="services-secret")
+    definitions = json.loads((place / f"{HOST}.json").read_text())
     return str(definitions["users"][0]["password"])
+
+
+def typed_lines(program: str) -> Sequence[str]:
+    """What docs/from-one-to-many.md has root type that begins with this."""
+    found = [line[2:] for line in PAGE.read_text().splitlines() if line.startswith(f"# {program} ")]
+    assert found, f"the page has no {program}"
+    return found

@@ -10,9 +10,12 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TypeVar
 
+import aio_pika
 import aiohttp
 import pytest
 import pytest_asyncio
+from aio_pika.exceptions import AMQPError
+from tests.rabbitmq import url
 from tests.real.hosting import HOST, Cloud, a_cloud, command
 from tests.real.serving import APIS, ON_HOSTS, Served
 
@@ -108,6 +111,21 @@ async def test_the_files_are_fine_and_what_they_say_is_shown_without_secrets(run
         shown = command("config", "show", str(file))
         assert "(hidden)" in shown
         assert not [secret for secret in ("nova-secret", "admin-secret", "not-asked-for") if secret in shown]
+
+
+async def test_the_hosts_user_on_the_bus_reads_what_is_its_own_alone(running: Running) -> None:
+    """By the rabbitmqctl lines of the page: the cloud is on a broker that knows nobody but by them."""
+    cloud = running.cloud
+    password = (cloud.host_file.parent / "bus.password").read_text().strip()
+    connection = await aio_pika.connect(url(cloud.broker, "moorage", user="host.host-1", password=password))
+    async with connection:
+        for queue in ("compute.host-1", "agent.host-1"):
+            own = await (await connection.channel()).get_queue(queue, ensure=False)
+            await own.get(no_ack=False, fail=False)
+        for queue in ("network", "compute-api", "timeline"):
+            others = await (await connection.channel()).get_queue(queue, ensure=False)
+            with pytest.raises(AMQPError, match="refused"):
+                await others.get(fail=False)
 
 
 async def test_nobody_on_the_host_has_a_privilege_but_the_holder(running: Running) -> None:
