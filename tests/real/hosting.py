@@ -6,7 +6,7 @@ The host is on a machine of its own, and its compute and agent are unprivileged 
 import json
 import os
 import subprocess
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -51,6 +51,18 @@ class Cloud:
         stage.mkdir(exist_ok=True)
         who = ("--reuid", str(uid), "--regid", str(gid), "--groups", f"{gid},{GROUP}", "--bounding-set=-all")
         return await self.spread.start(what, self.host_file, way=way_down(stage, who, also=["umask 007"]))
+
+    def also_at(self, places: Mapping[str, str], *, public: str) -> Path:
+        """A file of the APIs for more of them, that listen at `places`; clients reach all at `public`."""
+        text = self.apis_file.read_text()
+        for what, place in places.items():
+            here = f'listen = "{self.spread.url(what).removeprefix("http://")}"'
+            assert here in text
+            text = text.replace(here, f'listen = "{place.removeprefix("http://")}"')
+        lines = [f'{service} = "{public}"' for service in ("identity", "image", "compute", "network")]
+        file = self.spread.place / "proxied.toml"
+        file.write_text("\n".join([text, "[public_endpoints]", *lines, ""]))
+        return file
 
     async def started(self) -> dict[str, Served]:
         """All of it, ready. Nobody is waited for by us: they wait for one another."""

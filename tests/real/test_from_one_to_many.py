@@ -3,7 +3,9 @@ each process restarted under it, and nobody on the host with a privilege but the
 
 import asyncio
 import os
+import re
 import signal
+import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -15,11 +17,15 @@ import aiohttp
 import pytest
 import pytest_asyncio
 from aio_pika.exceptions import AMQPError
-from tests.rabbitmq import url
+from tests.certificates import Certificates
+from tests.rabbitmq import url as bus_url
 from tests.real.hosting import HOST, Cloud, a_cloud, command
-from tests.real.serving import APIS, ON_HOSTS, Served
+from tests.real.proxying import a_proxy
+from tests.real.serving import APIS, ON_HOSTS, Served, free_ports
 
 from moorage.app.client import Client, Json
+from moorage.app.clouds_yaml import Account
+from moorage.app.http_server import server_context
 from moorage.app.results import hop_times
 from moorage.domain.hops import HOPS, Fact, Hop
 from moorage.domain.ids import PortId, device_name
@@ -117,7 +123,7 @@ async def test_the_hosts_user_on_the_bus_reads_what_is_its_own_alone(running: Ru
     """By the rabbitmqctl lines of the page: the cloud is on a broker that knows nobody but by them."""
     cloud = running.cloud
     password = (cloud.host_file.parent / "bus.password").read_text().strip()
-    connection = await aio_pika.connect(url(cloud.broker, "moorage", user="host.host-1", password=password))
+    connection = await aio_pika.connect(bus_url(cloud.broker, "moorage", user="host.host-1", password=password))
     async with connection:
         for queue in ("compute.host-1", "agent.host-1"):
             own = await (await connection.channel()).get_queue(queue, ensure=False)
@@ -231,3 +237,53 @@ async def test_two_of_each_api_share_a_port_and_one_of_them_may_die(running: Run
 
 async def _all_serve(served: Sequence[Served]) -> bool:
     return all('"serving"' in one.log.read_text() for one in served)
+
+
+async def test_a_proxy_before_processes_on_ports_of_their_own_is_where_the_cloud_is(
+    running: Running, tmp_path: Path
+) -> None:
+    cloud, made = running.cloud, Certificates(tmp_path)
+    made.make_authority("ca")
+    made.sign("proxy", "ca", for_host="localhost")
+    port, *ports = free_ports(3)
+    async with a_proxy(port, server_context(made.path("proxy"), made.path("proxy-key"))) as proxy:
+        places = {
+            what: f"http://127.0.0.1:{port}" for what, port in zip(("identity", "compute-api"), ports, strict=True)
+        }
+        file = cloud.also_at(places, public=proxy.url)
+        seconds = [await cloud.spread.start(what, file) for what in places]
+        await running.until(lambda: _all_serve(seconds))
+        proxy.stand_before(
+            {
+                "identity": [places["identity"]],  # the other tells of no proxy
+                "image": [cloud.spread.url("image")],
+                "compute": [cloud.spread.url("compute-api"), places["compute-api"]],
+                "network": [cloud.spread.url("network")],
+            }
+        )
+        trusting = aiohttp.TCPConnector(ssl=ssl.create_default_context(cafile=str(made.path("ca"))))
+        async with aiohttp.ClientSession(connector=trusting) as session:
+            admin = Client(session, Account(f"{proxy.url}/identity/v3", "admin", "admin-secret", "admin"))
+            told = await admin.call("GET", "identity", "/v3/auth/catalog")
+            urls = [endpoint["url"] for service in told["catalog"] for endpoint in service["endpoints"]]
+            for service in proxy.turns:
+                assert any(url.startswith(f"{proxy.url}/{service}") for url in urls)
+                urls += await _links(session, f"{proxy.url}/{service}/")
+            for _ in range(2):  # by either process
+                page = await admin.call("GET", "compute", "/flavors?limit=1")
+                [next_page] = page["flavors_links"]
+                urls.append(page["flavors"][0]["links"][0]["href"])
+                assert next_page["href"].startswith(f"{proxy.url}/compute/")
+                async with session.get(next_page["href"], headers={"X-Auth-Token": admin.token}) as reply:
+                    assert (await reply.json())["flavors"][0]["id"] != page["flavors"][0]["id"]
+        assert [url for url in urls if not url.startswith(f"{proxy.url}/")] == []
+        assert all(proxy.asked[place] for place in (cloud.spread.url("compute-api"), places["compute-api"]))
+        assert await cloud.spread.stop(seconds) == [0, 0]
+
+
+async def _links(session: aiohttp.ClientSession, url: str) -> Sequence[str]:
+    """What the versions there refer to."""
+    async with session.get(url) as reply:
+        found = re.findall(r'"href":"([^"]+)"', await reply.text())
+    assert found
+    return found

@@ -50,6 +50,7 @@ async def served(
         timeout_keep_alive=KEEP_ALIVE,
         limit_concurrency=1000,
         backlog=2048,
+        forwarded_allow_ips="*",  # X-Forwarded-Proto, like Host, says no more than how its sender is told of links
     )
     config.load()
     config.ssl = tls
