@@ -149,9 +149,9 @@ async def test_a_program_that_is_not_there_is_told_at_once(world: HeldWorld) -> 
 
 async def test_all_that_runs_ends_with_the_holder(machine: Machine, world: HeldWorld) -> None:
     await world.make_namespace("guest-1")
-    await world.start("sleeper", ["sleep", "1000"], namespace="guest-1")
-    await machine.outer.start("look", ["sh", "-c", "pgrep -u 61001 sleep"])
+    await world.start("sleeper", ["sleep", "1000.25"], namespace="guest-1")
+    await machine.outer.start("look", ["sh", "-c", "until pgrep -u 61001 -f 'sleep 1000.25'; do sleep 0.01; done"])
     assert await machine.outer.wait("look") == 0
     await machine.outer.stop("holder")
-    await machine.outer.start("look-again", ["sh", "-c", "pgrep -u 61001 sleep"])
+    await machine.outer.start("look-again", ["sh", "-c", "pgrep -u 61001 -f 'sleep 1000.25'"])
     assert await machine.outer.wait("look-again") == 1
