@@ -63,15 +63,35 @@ class Machine:
         self.rundir.mkdir(mode=0o755)
         await start_switch(cast(World, _OfGroup(self.outer)), self.rundir)
 
-    async def start_holder(self, *, guests: str | None = None) -> None:
+    async def start_holder(self, *, file: Path | None = None) -> None:
+        """As deploy/moorage-holder.service has it, by `file` if there is one: then with the accounts that it names."""
         bounds = ",".join(["-all", *(f"+{name}" for name in CAPABILITIES)])
         argv = ["setpriv", f"--bounding-set={bounds}", f"--inh-caps={bounds}", "--no-new-privs", "--", sys.executable]
-        argv += ["-m", "moorage.adapters.world.holder", "--machine", f"--socket={self.socket}", f"--group={GROUP}"]
-        argv += [] if guests is None else [f"--guests={guests}"]
+        if file is None:
+            argv += ["-m", "moorage.adapters.world.holder", "--machine", f"--socket={self.socket}", f"--group={GROUP}"]
+        else:
+            argv = [*self._with_accounts(), *argv, "-m", "moorage.cli.entry", "serve", "holder", f"--config={file}"]
         environment = {"PYTHONPATH": python_path(os.environ), "PATH": os.environ["PATH"]}
         await self.outer.start("holder", argv, log=self.place / "holder.log", environment=environment)
         holder = await retry(self._reached, on=Unavailable, timeout=10, first=0.02, longest=0.1)
         holder.let_go()
+
+    async def end_holder(self) -> None:
+        """What it has started ends with it."""
+        await self.outer.stop("holder", patience=10)
+
+    def _with_accounts(self) -> Sequence[str]:
+        """The way to a command that finds what deploy/sysusers.conf makes; the real machine is not changed."""
+        made = {
+            "passwd": f"moorage-guest:x:{GUESTS}:{GUESTS}::/:/usr/sbin/nologin\n",
+            "group": f"moorage-host:x:{GROUP}:\nmoorage-guest:x:{GUESTS}:\n",
+        }
+        lines = ["set -e"]
+        for name, more in made.items():
+            (self.place / name).write_text(Path("/etc", name).read_text() + more)
+            lines.append(f"mount --bind {self.place}/{name} /etc/{name}")
+        script = "\n".join([*lines, 'exec "$@"'])
+        return ["unshare", "--mount", "--propagation", "private", "sh", "-c", script, "sh"]
 
     async def _reached(self) -> LivingHolder:
         if "holder" not in await self.outer.processes():

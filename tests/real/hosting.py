@@ -39,6 +39,7 @@ class Cloud:
     machine: Machine
     database: Server
     broker: PrivateBroker
+    bus: str
     apis_file: Path
     host_file: Path
 
@@ -63,6 +64,13 @@ class Cloud:
         file = self.spread.place / "proxied.toml"
         file.write_text("\n".join([text, "[public_endpoints]", *lines, ""]))
         return file
+
+    async def become_production(self) -> None:
+        """A host as deploy/host.toml has it, once compute and agent have ended: QEMU, guests as `moorage-guest`."""
+        changes = _of_the_machine(self.machine, self.bus) | {"[compute]\n": '[compute]\nacceleration = "tcg"\n'}
+        self.host_file = self.spread.write("host.toml", changes)
+        await self.machine.end_holder()
+        await self.machine.start_holder(file=self.host_file)
 
     async def started(self) -> dict[str, Served]:
         """All of it, ready. Nobody is waited for by us: they wait for one another."""
@@ -97,14 +105,18 @@ async def a_cloud() -> AsyncIterator[Cloud]:
         )
         cloud.write_password("database", "not-asked-for")
         cloud.write_password("services", "services-secret")
-        host = cloud.write("host.toml", _of_the_machine(machine, bus))
+        quick = {
+            "[compute]\n": '[compute]\nkind = "netns"\n',
+            '\n[holder]\ngroup = "moorage-host"\nguests = "moorage-guest"\n': "",  # nobody has them yet
+        }
+        host = cloud.write("host.toml", _of_the_machine(machine, bus) | quick)
         cloud.write_password("bus", _prepared(broker, place), group=GROUP)
         cloud.write_password("nova", "nova-secret", group=GROUP)
         for folder, uid, gid in (("lib", 0, 0), ("c", COMPUTE, GUESTS), ("r", COMPUTE, GUESTS), ("a", AGENT, AGENT)):
             (machine.place / folder).mkdir()
             os.chown(machine.place / folder, uid, gid)
             (machine.place / folder).chmod(0o2770)
-        yield Cloud(cloud, machine, database, broker, apis, host)
+        yield Cloud(cloud, machine, database, broker, bus, apis, host)
 
 
 def _of_the_machine(machine: Machine, bus: str) -> dict[str, str]:
@@ -116,8 +128,6 @@ def _of_the_machine(machine: Machine, bus: str) -> dict[str, str]:
         "/var/lib/moorage-agent": f"{machine.place}/a",
         'datapath = "system"': f'datapath = "netdev"\ndatabase = "unix:{machine.rundir}/db.sock"\n'
         f'directory = "{machine.rundir}"',
-        "[compute]\n": '[compute]\nkind = "netns"\n',
-        '\n[holder]\ngroup = "moorage-host"\nguests = "moorage-guest"\n': "",  # its users are not made for a test
     }
 
 

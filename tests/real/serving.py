@@ -1,6 +1,7 @@
 """A cloud spread over processes, for tests: their starts and ends. Nothing of it is left."""
 
 import asyncio
+import io
 import os
 import signal
 import socket
@@ -123,18 +124,19 @@ class Spread:
         async with logged_in(account) as client:
             yield client
 
-    async def image(self, admin: Client, name: str = "tiny") -> str:
+    async def image(self, admin: Client, name: str = "tiny", data: bytes = bytes(512), **more: str) -> str:
         """A public image, with data: its id."""
-        body = {"name": name, "disk_format": "raw", "container_format": "bare", "visibility": "public"}
+        body = {"name": name, "disk_format": "raw", "container_format": "bare", "visibility": "public", **more}
         image = str((await admin.call("POST", "image", "/v2/images", body))["id"])
-        assert await self.upload(admin, image, bytes(512)) == 204
+        assert await self.upload(admin, image, data) == 204
         return image
 
     async def upload(self, admin: Client, image: str, data: bytes | AsyncIterator[bytes]) -> int:
         """The answer's status."""
         headers = {"X-Auth-Token": admin.token, "Content-Type": "application/octet-stream"}
         url = f"{self.url('image')}/image/v2/images/{image}/file"
-        async with aiohttp.ClientSession() as session, session.put(url, data=data, headers=headers) as reply:
+        body = io.BytesIO(data) if isinstance(data, bytes) else data
+        async with aiohttp.ClientSession() as session, session.put(url, data=body, headers=headers) as reply:
             return reply.status
 
     async def stop(self, served: Sequence[Served] | None = None, *, how: signal.Signals = signal.SIGTERM) -> list[int]:
