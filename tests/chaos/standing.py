@@ -44,13 +44,17 @@ async def _numbers(cluster: Cluster) -> dict[int, str]:
 
 
 def _flow(line: str, numbers: dict[int, str]) -> str:
-    """A flow as it is in every life of the switch; the number of a port that is not there stays."""
+    """A flow as it is in every life of the switch; the number of a port that is not there stays.
+
+    To whom a flood goes first is not the same in each life: actions are compared in an order of their own.
+    """
 
     def named(found: re.Match[str]) -> str:
         number = found[1] or found[2]
         return found[0].replace(number, numbers.get(int(number, 16), number))
 
-    return NUMBERED.sub(named, CHANGING.sub("", line).strip())
+    match, _, actions = NUMBERED.sub(named, CHANGING.sub("", line).strip()).partition("actions=")
+    return f"{match}actions={','.join(sorted(actions.split(',')))}"
 
 
 async def _ovs(cluster: Cluster, *command: str) -> str:
