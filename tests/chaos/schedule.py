@@ -78,15 +78,16 @@ class Schedule:
             await self.run.answers(row, within=ANSWERS_WITHIN)
 
     async def _boot(self, name: str) -> str:
-        """A server asked for once: after an answer that was lost it is looked for first."""
-        while True:
-            with suppress(*AWAY):
-                return await self.run.ask(name)
-            await asyncio.sleep(0.1)
-            with suppress(*AWAY):
-                for row in (await self.run.audit.servers()).values():
-                    if row.name == name:
-                        return row.id
+        """A server asked for once: after an answer that was lost it is looked for first. Raises TimeoutError."""
+        async with asyncio.timeout(ACCEPTED_WITHIN):
+            while True:
+                with suppress(*AWAY):
+                    return await self.run.ask(name)
+                await asyncio.sleep(0.1)
+                with suppress(*AWAY):
+                    for row in (await self.run.audit.servers()).values():
+                        if row.name == name:
+                            return row.id
 
     async def _act(self, server: str, deed: str) -> None:
         """Stop or start it, once that can be: while something else is under way it is a Conflict."""
